@@ -5,7 +5,7 @@ For engines behind a network, where an open transaction of one client would bloc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from store.engines.capabilities import Changes
@@ -26,7 +26,10 @@ from store.engines.contract import (
 )
 from store.engines.overlay import Overlay, in_order
 from store.engines.registry import supported
+from store.rows.row import Row
 
+KEPT_BYTES = 2**20  # of the records that a transaction has read, which it does not read again
+ROW_BYTES = 400  # of a record beside its body
 NEW_IDS = 2**60  # after those of the base, without asking it for its last one: others may add records meanwhile
 
 
@@ -51,6 +54,10 @@ class Optimistic:
         self.view = Overlay(self._seen, NEW_IDS)
         """Its reads and writes; `savepoint` and `roll_back_to` are methods of the view."""
 
+    def saw(self, namespace: str, rows: Mapping[str, Row | None]) -> None:
+        """These records were read for it already, when it began; None: there is none of that name."""
+        self._seen.record(namespace, rows)
+
     def commit(self) -> None:
         """Raises: Conflict: a record changed after it was read. Unsupported: it spans several namespaces."""
         changes = self.view.changes
@@ -72,19 +79,37 @@ class Optimistic:
 
 
 class _Recorder:
-    """Reads an engine, and records the first state of each record that it reads, for the commit to expect."""
+    """Reads an engine, and records the first state of each record that it reads, for the commit to expect.
+
+    A record that is read again is as it was the first time: its commit would fail otherwise. So small ones are kept.
+    """
 
     def __init__(self, engine: Committed) -> None:
         self.expected: dict[tuple[str, str | None], Any] = {}
         self._engine = engine
         self._versions = engine.changes
+        self._kept: dict[tuple[str, str], Row | None] = {}
+        self._room = KEPT_BYTES
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
-        rows = self._engine.get(namespace, names)
-        for name in names:
-            row = rows.get(name)
+        kept = self._kept
+        rows: dict[str, Row | None] = {name: kept[namespace, name] for name in names if (namespace, name) in kept}
+        if len(rows) < len(names):
+            others = [name for name in names if name not in rows]
+            read = self._engine.get(namespace, others)
+            found = {name: read.get(name) for name in others}
+            self.record(namespace, found)
+            rows |= found
+        return {name: of_row(row, fields) for name in names if (row := rows[name]) is not None}
+
+    def record(self, namespace: str, rows: Mapping[str, Row | None]) -> None:
+        """Expect these states, unless others were read before."""
+        for name, row in rows.items():
             self.expected.setdefault((namespace, name), ABSENT if row is None else row.stamp)
-        return {name: of_row(row, fields) for name, row in rows.items()}
+            size = ROW_BYTES + (0 if row is None else len(row.body))
+            if size <= self._room:
+                self._room -= size
+                self._kept[namespace, name] = row
 
     def scan(self, namespace: str | None, order: Order, **how: Any) -> Page:
         self._all_of(namespace)

@@ -26,7 +26,7 @@ from werkzeug.datastructures import CallbackDict
 from store.errors import Conflict, Unsupported
 from store.mapping.store import Store
 from store.opened.sentinels import UNSET, Unset
-from store.sessions import NoSuchSession, Sessions
+from store.sessions import Sessions
 from store.sessions.merging import is_same, merge
 from store.sessions.options import SessionsOptions
 from store.sessions.tagged import Tag, TaggedJSON
@@ -196,19 +196,18 @@ class StoreSessionInterface(SessionInterface):
             user = None if session.user is UNSET else session.user
             session.stored(self.sessions.create(dict(session), ttl=seconds, user=user))
             return True
+        refreshes = session.modified or app.config["SESSION_REFRESH_EACH_REQUEST"]
         if session.is_changed():
-            try:
-                self._write(session.id, session)
-            except NoSuchSession:
+            if not self._write(session.id, session, seconds if refreshes else UNSET):
                 return False
             session.stored(session.id)
-        if session.modified or app.config["SESSION_REFRESH_EACH_REQUEST"]:
+        elif refreshes:
             return self.sessions.touch(session.id, ttl=seconds)
         return True
 
-    def _write(self, id: str, session: StoreSession) -> None:
-        with self.sessions.edit(id) as data:
-            _merge_into(data, session)
+    def _write(self, id: str, session: StoreSession, ttl: float | Unset = UNSET) -> bool:
+        """Stores what the request changed, with a new lifetime if one is given; returns whether it lives."""
+        return self.sessions.modify(id, lambda data: merge(session.before, dict(session), data), ttl=ttl)
 
     def _regenerate(self, session: StoreSession, seconds: float) -> None:
         """Moves the session to a new id with what the request changed: the old id never has the new rights."""

@@ -37,7 +37,9 @@ def decoded_own(
     """As `decoded`, on a faster path; None unless keys of ours sealed all those rows."""
     if ns.writeback is not None or not ns.values.are_own(rows):
         return None
-    return _each(ns, rows, _is_alive, ns.value_of_own, on_unreadable)
+    # Without files of large values no row can have lost them meanwhile, which is what the other one looks for.
+    value_of = ns.values.value_of_own if ns.values.large is None else ns.value_of_own
+    return _each(ns, rows, _is_alive, value_of, on_unreadable)
 
 
 def _each(

@@ -107,9 +107,27 @@ def update(
     """See `Store.update`; `ttl` as in `put`, of all records. `moments`: when each is written; None: now."""
     seconds = seconds_to_live(ns, ttl)
     if hasattr(other, "__len__") and len(other) + len(named) <= BATCH:
-        _update(ns, other, named, (), seconds, moments)
+        if ns.writeback is None and _is_optimistic(ns):
+            _update_once(ns, other, named, seconds, moments)
+        else:
+            _update(ns, other, named, (), seconds, moments)
     else:  # of several batches in two orders one would wait for the other: they have the namespace for themselves
         _update_all(ns, other, named, None, seconds, moments)
+
+
+@restarted
+def _update_once(
+    ns: Namespace, other: Any, named: Mapping[str, Any], ttl: float | None, moments: Mapping[str, float] | None
+) -> None:
+    """As one change of the engine, all or nothing: an optimistic transaction would read the records first."""
+    rows = _rows_of(ns, pairs_of(other, named), ttl, moments)
+    try:
+        if rows:
+            _put_all(ns, rows)
+    except BaseException:
+        for row in rows:
+            ns.values.discard(row)
+        raise
 
 
 def _update_all(
@@ -123,18 +141,27 @@ def _update_all(
     pairs = iter(pairs_of(other, named))
     with ns.transaction(names=scope) as transaction:
         while batch := list(islice(pairs, BATCH)):
-            rows = _packed(ns, batch, ttl) if moments is None else _packed_at(ns, batch, ttl, moments)
-            ns.engine.add_sealer(rows[0].seal[:8])
-            commit = ns.engine.apply(ns.name, rows).commit
-            if commit is not None and ns.cache.limit:
-                ns.cache.learn(commit, rows, ns.values.decoder_of_own)
-            ns.count_writes(len(rows))
+            rows = _rows_of(ns, batch, ttl, moments)
+            _put_all(ns, rows)
             if ns.writeback is not None:
                 for (_, value), row in zip(batch, rows, strict=True):
                     ns.writeback.learn(value, row, transaction)
 
 
 _update = restarted(_update_all)  # of a container, which can be read twice
+
+
+def _is_optimistic(ns: Namespace) -> bool:
+    transactions = ns.engine.transactions
+    return transactions is not None and transactions.optimistic
+
+
+def _put_all(ns: Namespace, rows: list[Row]) -> None:
+    ns.engine.add_sealer(rows[0].seal[:8])
+    commit = ns.engine.apply(ns.name, rows).commit
+    if commit is not None and ns.cache.limit:
+        ns.cache.learn(commit, rows, ns.values.decoder_of_own)
+    ns.count_writes(len(rows))
 
 
 @restarted
@@ -330,6 +357,12 @@ def _version_of(ns: Namespace, wanted: Expected) -> str | None:
 def seconds_to_live(ns: Namespace, ttl: float | Unset | None) -> float | None:
     """The ttl of a write: the store's, where none was given; None is for ever. Raises: TypeError, ValueError."""
     return ns.options.ttl if ttl is UNSET else check_ttl(ttl)
+
+
+def _rows_of(
+    ns: Namespace, pairs: Iterable[tuple[str, Any]], ttl: float | None, moments: Mapping[str, float] | None
+) -> list[Row]:
+    return _packed(ns, pairs, ttl) if moments is None else _packed_at(ns, pairs, ttl, moments)
 
 
 def _packed(ns: Namespace, pairs: Iterable[tuple[str, Any]], ttl: float | None) -> list[Row]:

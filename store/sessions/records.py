@@ -60,6 +60,15 @@ class SessionRecords:
         self._rejections: dict[int, int] = {}  # by thread: a lock could be held, for ever, in a forked child
 
     @property
+    def looks_first(self) -> bool:
+        """Whether a writer looks for the session before it takes the lock of writers: forged ids hold up nobody.
+
+        Where transactions are optimistic they do not anyway, and the look would be a round trip in vain.
+        """
+        transactions = self.store.opened.engine.transactions
+        return transactions is None or not transactions.optimistic
+
+    @property
     def rejected(self) -> int:
         """How often a record was taken for absent because it could not be trusted or read."""
         return sum(list(self._rejections.values()))
@@ -103,19 +112,32 @@ class SessionRecords:
         keeps_expiry: bool,
     ) -> None:
         """Replaces the data of a record by `fn(data)`, and its lifetime, as one step. Raises: NoSuchSession."""
+        is_read = False
 
-        def change(data: dict[str, Any] | None) -> dict[str, Any]:
-            if data is None:
+        def change(data: Any) -> dict[str, Any]:
+            nonlocal is_read
+            is_read = True
+            if self._session(name, data) is None:
                 raise NoSuchSession
             return fn(data)
 
         store = self.at(name)
+
+        def replace() -> None:
+            try:
+                store.modify(name, change, None)  # unlike `put`, keeps the expiry
+            except UNREADABLE as exc:
+                if is_read:  # it is one of `fn`
+                    raise
+                self.reject(exc)
+                raise NoSuchSession from None
+
         if keeps_expiry:
-            store.modify(name, change, None)  # unlike `put`
+            replace()
             return
 
         def work() -> None:
-            store.modify(name, change, None)
+            replace()
             try:
                 store.touch(name, seconds)
             except KeyError:  # it expired just now
@@ -151,6 +173,10 @@ class SessionRecords:
         except UNREADABLE as exc:
             self.reject(exc)
             return None
+        return self._session(name, data)
+
+    def _session(self, name: str, data: Any) -> dict[str, Any] | None:
+        """What a record holds, if it is a session."""
         if data is None or isinstance(data, dict):
             return data
         self.reject(errors.Corrupt(f"it holds {type(data).__name__}, no session").about(name, self.store.namespace))

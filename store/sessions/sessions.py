@@ -156,7 +156,7 @@ class Sessions:
             NotSerializable: as `save`. TypeError: `fn` returned no dict. Whatever `fn` raises, with nothing written.
         """
         name, seconds = self._name(id), self._seconds(ttl)
-        if self._records.read(name) is None:  # before the writer's lock: forged ids hold up nobody
+        if self._records.looks_first and self._records.read(name) is None:
             return False
         try:
             self._records.modify(name, lambda data: _check_data(fn(data)), seconds, keeps_expiry=ttl is UNSET)
@@ -182,7 +182,7 @@ class Sessions:
         anyway is left as it is.
         """
         name, seconds = self._name(id), self._seconds(ttl)
-        if name not in self._store:  # without waiting for writers
+        if self._records.looks_first and name not in self._store:
             return False
         return self._records.touch(name, seconds, never_shorter=ttl is UNSET)
 
@@ -219,7 +219,9 @@ class Sessions:
     def delete(self, id: str | None) -> bool:
         """Deletes a session; returns whether there was one."""
         name = self._name(id)
-        return name in self._store and self._store.delete(name)  # what is not there waits for no writer
+        if self._records.looks_first and name not in self._store:
+            return False
+        return self._store.delete(name)
 
     def record(self, id: str | None) -> Record | None:
         """The metadata of a session, or None. Data are not decoded.

@@ -42,7 +42,7 @@ class Pipeline:
         self.fingerprint, self.reseal, self.discard = packer.fingerprint, packer.reseal, packer.discard
         self.unpack, self.unpacked, self.body_of = unpacker.unpack, unpacker.unpacked, unpacker.body_of
         self.are_own, self.unpacked_own = sealer.are_own, unpacker.unpacked_own
-        self.decoder_of_own = unpacker.decoder_of_own
+        self.value_of_own, self.decoder_of_own = unpacker.value_of_own, unpacker.decoder_of_own
         self.codec_of, self.choice, self.use = self.codecs.of, self.codecs.choice, self.codecs.use
 
     @property

@@ -70,6 +70,15 @@ class Unpacker:
         except Exception as exc:
             raise self._about(exc, row) from _cause_of(exc)
 
+    def value_of_own(self, row: Sealed) -> Any:
+        """The value of a row that passed `Sealer.are_own`; no other row may come here. Raises: as `unpack`."""
+        try:
+            if row.spill is None and row.codec == self._usual.name and row.protocol in self._usual.protocols:
+                return self._usual_decode(row.body)
+            return self._decoded_own(row, False)[0]
+        except Exception as exc:
+            raise self._about(exc, row) from _cause_of(exc)
+
     def decoder_of_own(self, row: Row) -> Decode | None:
         """The decoder that `unpacked` returns, for a row of ours; None: it has no seal, or there is none."""
         if row.seal.startswith(UNKEYED):

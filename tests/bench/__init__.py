@@ -8,6 +8,7 @@
     python -m tests.bench --only get --peers store,raw --rounds 21
     python -m tests.bench --scale 1000,1000000       how it grows; 10000000 too, where there is 10 GB of disk
     python -m tests.bench --engine postgres          the engine on PostgreSQL, which writes report-postgres.md
+    python -m tests.bench --engine redis             the engine on Redis, which writes report-redis.md and .svg
     python -m tests.bench --only cache               store.cache beside other caches, which writes report-cache.md and .svg
     python -m tests.bench.postgres_turns             writers beside transactions on a PostgreSQL server, in a minute
     python -m tests.bench --notes                    puts the notes of notes.py into report.md, and measures nothing

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from .results import MEASURES, run
 
 if TYPE_CHECKING:
     from .cache.measures import Plan as CachePlan
+    from .remote.plan import Plan as RemotePlan
 
 CACHE = "cache"  # the measure that has a report of its own, and is asked for alone
 COMMITTED = Path(__file__).parent  # where the README looks; only a full run of everything writes there unasked
@@ -27,7 +29,7 @@ ELSEWHERE = Path("build", "bench")
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite", help="postgres: see tests/bench/postgres")
+    parser.add_argument("--engine", choices=("sqlite", "postgres", "redis"), default="sqlite", help="see tests/bench/postgres and tests/bench/redis")
     parser.add_argument("--quick", action="store_true", help="under three minutes, with less precision")
     parser.add_argument("--only", type=_measures, metavar="MEASURE,…", help=f"{', '.join(MEASURES)}; or {CACHE}: see tests/bench/cache")
     parser.add_argument("--peers", type=_words, default=(), metavar="PEER,…", help="beginnings of their labels")
@@ -113,11 +115,11 @@ def bench(plan: Plan, measures: tuple[str, ...], output: Path, *, quick: bool = 
     _say([f"written to {output}"])
 
 
-def bench_postgres(options: argparse.Namespace) -> None:
-    """Measure the engine on PostgreSQL; only a full run writes the committed report."""
-    from .postgres import measures, program
-
-    plan = measures.QUICK if options.quick else measures.FULL
+def bench_on_server(options: argparse.Namespace) -> None:
+    """Measure the engine of a server; only a full run writes the committed report."""
+    measures = import_module(f".{options.engine}.measures", __package__)
+    program = import_module(f".{options.engine}.program", __package__)
+    plan: RemotePlan = measures.QUICK if options.quick else measures.FULL
     plan = plan._replace(
         sizes=options.scale or plan.sizes, rounds=options.rounds or plan.rounds, peers=tuple(options.peers),
         seconds=options.seconds or plan.seconds,
@@ -153,8 +155,8 @@ def _say(lines: list[str]) -> None:
 
 def main() -> None:
     options = arguments()
-    if options.engine == "postgres":
-        bench_postgres(options)
+    if options.engine != "sqlite":
+        bench_on_server(options)
         return
     if options.only == (CACHE,):
         bench_cache(options)

@@ -16,9 +16,12 @@ from postgres_server import programs
 from .__main__ import arguments
 from .outcome import Outcome
 from .postgres import program
-from .postgres.measures import EVERYBODY, TINY, TITLES, Plan, missing, present
-from .postgres.peers import BARE, STORE, Kind
-from .postgres.report import Results, clients_table, lines
+from .postgres.measures import ROSTER, TITLES
+from .postgres.peers import BARE
+from .postgres.report import Results, lines
+from .remote.peers import STORE, Kind
+from .remote.plan import Plan
+from .remote.tables import clients_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,14 +32,14 @@ def test_whole_run_makes_a_report(tmp_path):
     if programs() is None:
         pytest.skip("ENGINE postgres CANNOT BE HAD HERE: no PostgreSQL server is installed")
     # A program of its own: another test of this one may have set Django up otherwise.
-    source = "import sys\nfrom pathlib import Path\nfrom tests.bench.postgres import measures, program\n" \
-        "program.bench(measures.TINY, Path(sys.argv[1]), print, quick=True)"  # fmt: skip
+    source = "import sys\nfrom pathlib import Path\nfrom tests.bench.postgres import program\nfrom tests.bench.remote.plan import TINY\n" \
+        "program.bench(TINY, Path(sys.argv[1]), print, quick=True)"  # fmt: skip
     subprocess.run([sys.executable, "-c", source, str(tmp_path)], check=True, timeout=280, cwd=ROOT)
     text = (tmp_path / program.FILE).read_text("utf-8")
     for operation, title in TITLES.items():
         start = text.index(f"### {title}")
         table = text[start : text.find("\n### ", start)]
-        assert all(f"{kind.label}" in table for kind in present(TINY)), operation
+        assert all(f"{kind.label}" in table for kind in ROSTER.present()), operation
     assert "## 2 clients at once" in text
     assert "64 KiB, unchanged" in text
     assert str(tmp_path) not in text
@@ -44,9 +47,10 @@ def test_whole_run_makes_a_report(tmp_path):
 
 def test_peer_that_is_not_installed_is_named_and_left_out():
     ghost = Kind("ghost", lambda url: pytest.fail("it was opened"), lambda url, pairs: None, modules=("no_such_library",))
-    assert missing(ghost) == ["no_such_library"]
-    assert all(not missing(kind) for kind in present(Plan()))
-    assert {kind.label for kind in EVERYBODY} >= {BARE, STORE, "SQLAlchemy core", "Django database cache"}
+    haunted = ROSTER._replace(kinds=(*ROSTER.kinds, ghost))
+    assert "ghost (needs no_such_library)" in haunted.absent()
+    assert haunted.present() == ROSTER.present()
+    assert {kind.label for kind in ROSTER.kinds} >= {BARE, STORE, "SQLAlchemy core", "Django database cache"}
 
 
 def test_budget_is_met_or_missed_by_the_ratio_to_the_bare_driver():
@@ -58,7 +62,7 @@ def test_budget_is_met_or_missed_by_the_ratio_to_the_bare_driver():
 
 
 def test_throughput_of_many_clients_is_compared_round_by_round():
-    table = clients_table({"get": {BARE: [100.0, 200.0], STORE: [50.0, 180.0]}})
+    table = clients_table({"get": {BARE: [100.0, 200.0], STORE: [50.0, 180.0]}}, BARE)
     assert table[-1] == "| **store** | 115/s | 0.70 (0.50 – 0.90) |"
 
 

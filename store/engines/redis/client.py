@@ -22,6 +22,7 @@ from redis.exceptions import (
 )  # fmt: skip
 
 from store.engines.redis.nodes import DRIVER_ERRORS, Node, Topology
+from store.engines.redis.resp import packed
 from store.engines.redis.scripts.script import Script
 from store.system import running
 from store.system.clock import steady_clock
@@ -54,7 +55,7 @@ class Client:
     def run(
         self,
         script: Script,
-        keys: Sequence[bytes],
+        keys: tuple[bytes, ...],
         arguments: Callable[[bool], Sequence[Any]] | Sequence[Any],
         deadline: float,
         after: Command | None = None,
@@ -70,8 +71,7 @@ class Client:
         """
 
         def exchange(conn: Any, is_again: bool, asking: bool) -> Any:
-            given = arguments(is_again) if callable(arguments) else arguments
-            command = b"EVALSHA", script.digest, len(keys), *keys, *given
+            command = script.command(keys, arguments(is_again) if callable(arguments) else arguments)
             try:
                 return _exchange(conn, command, after, asking)
             except NoScriptError:
@@ -83,7 +83,8 @@ class Client:
 
     def command(self, key: bytes, deadline: float, *command: Any) -> Any:
         """The answer of one command, which may be done twice, at the node of a key. Raises: as `run`."""
-        return self._until(deadline, key, lambda conn, _, asking: _exchange(conn, command, None, asking))
+        chunks = packed(command)
+        return self._until(deadline, key, lambda conn, _, asking: _exchange(conn, chunks, None, asking))
 
     def _until(self, deadline: float, key: bytes, exchange: Callable[[Any, bool, bool], Any]) -> Any:
         is_again, pause = False, FIRST_PAUSE
@@ -174,15 +175,15 @@ def _on(node: Node, conn: Any, exchange: Callable[[Any], Any]) -> Any:
         node.put_back(conn)
 
 
-def _exchange(conn: Any, command: Command, after: Command | None, asking: bool) -> Any:
+def _exchange(conn: Any, command: list[bytes], after: Command | None, asking: bool) -> Any:
     """Send a command, and read its answer; `asking` it of a node that the slot is moving to."""
     if after is None and not asking:
-        conn.send_command(*command)
+        conn.send_packed_command(command)
         return conn.read_response()
-    commands = [command] if after is None else [command, after]
+    commands = [command] if after is None else [command, packed(after)]
     if asking:
-        commands = [part for one in commands for part in ((b"ASKING",), one)]
-    conn.send_packed_command(conn.pack_commands(commands))
+        commands = [part for one in commands for part in (packed((b"ASKING",)), one)]
+    conn.send_packed_command([chunk for one in commands for chunk in one])
     answers: list[Any] = []
     for _ in commands:
         try:

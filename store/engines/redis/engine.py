@@ -96,8 +96,7 @@ class RedisEngine:
 
     def add_sealer(self, key_id: bytes) -> None:
         self.handle.check_open(is_writing=True)
-        server = self.handle.server
-        server.command(server.own.sealers, b"SADD", server.own.sealers, key_id)
+        self.handle.server.add_sealer(key_id)
 
     # -- handles
 

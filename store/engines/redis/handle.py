@@ -34,10 +34,12 @@ class RedisBuffer:
     def begin(self, hold: Hold, timeout: float, undo: Callable[[], None]) -> Overlay:
         assert isinstance(hold, HeldTransaction)
         space, names = hold.scope
+        found = {}
         if names is not None and isinstance(space, str):
-            self._leases.take(space, names, timeout)
+            found = self._leases.take(space, names, timeout)
         self._committing = Committing(self._server, self._leases.owner, timeout)
         self._optimistic = Optimistic(self._committing)
+        self._optimistic.saw(str(space), found)
         return self._optimistic.view
 
     def commit(self, view: Overlay) -> None:
@@ -47,6 +49,7 @@ class RedisBuffer:
         except Conflict as exc:
             self._overtaken = ref(exc)
             raise
+        self._leases.committed(name for _, name in view.changes)
 
     def give(self, hold: Hold) -> None:
         self._optimistic = None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, cursor_of, successor
-from store.engines.redis.packing import LISTED_BYTES, MAX_BYTES, unpack
+from store.engines.redis.packing import LISTED_BYTES, MAX_BYTES, unpack, unpack_sealed
 from store.engines.redis.scripts.reading import COUNT, GET, SCAN
 from store.engines.redis.scripts.script import MAX_RECORDS
 from store.engines.redis.server import Server
@@ -16,6 +16,7 @@ from store.engines.redis.writing_steps import decoded, encoded, expiry_text, too
 from store.rows.row import Header, Total, has_expired
 
 PAGE_BYTES = 4 * 2**20  # of rows in one page, which the client holds at once
+PAGE_SPACES = 8  # namespaces that one page looks at, each a round trip
 NO_BODY = -1
 _SHOWN = {Fields.ROW: 0, Fields.SEALED: 0, Fields.HEADER: NO_BODY, Fields.MARK: NO_BODY, Fields.LISTED: LISTED_BYTES}
 _INDEX = {Order.INSERTED: 1, Order.NAME: 2, Order.EXPIRY: 3}  # which of the keys
@@ -35,10 +36,10 @@ class Reading:
         server = self._server
         keys = server.keys(namespace)
         found = server.run(GET, (keys.rows, keys.meta), (server.id, _SHOWN[fields], MAX_BYTES, *map(encoded, names)))
-        return {
-            name: unpack(packed, namespace, name, fields)
-            for name, packed in zip(names, found, strict=True) if packed is not None
-        }  # fmt: skip
+        there = [(name, packed) for name, packed in zip(names, found, strict=True) if packed is not None]
+        if fields is Fields.SEALED:
+            return {row.name: row for row in unpack_sealed(namespace, there)}
+        return {name: unpack(packed, namespace, name, fields) for name, packed in there}
 
     def scan(
         self,
@@ -65,17 +66,24 @@ class Reading:
                 *_bounds(order, after, until, prefix, reverse),
             ),
         )  # fmt: skip
-        items = list(_items(namespace, found, fields))
+        there = _named(found)
+        if fields is Fields.SEALED:
+            items: list[Any] = unpack_sealed(namespace, there)
+        else:
+            items = [unpack(packed, namespace, name, fields) for name, packed in there]
         return Page(items, cursor_of(items[-1], order) if more and items else None)
 
     def _scan_all(self, order: Order, after: Any, until: Any, limit: int, fields: Fields) -> Page:
         """A page of the first namespace that has one; the cursor is that namespace and a cursor there.
 
+        A page without rows ends after some namespaces: a write that looks for what has expired must not ask them all.
         In order of insertion `until` is what `end` returns: the last id of each namespace that existed.
         """
         first, within = (None, None) if after is None else after
         spaces = [name for name in self.spaces() if first is None or name >= first]
         for place, space in enumerate(spaces):
+            if place == PAGE_SPACES:
+                return Page([], (space, None))
             bound = until
             if order is Order.INSERTED and until is not None:
                 bound = dict(until).get(space)
@@ -140,13 +148,13 @@ def _add(found: dict[tuple[str, int], Total], headers: Iterable[Header], now: fl
             found[key] = before._replace(records=before.records + 1, bytes=before.bytes + header.size)
 
 
-def _items(namespace: str, found: Sequence[bytes], fields: Fields) -> Iterator[Any]:
-    for place in range(0, len(found), 2):
+def _named(found: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Names and rows of what SCAN returns."""
+    for name, packed in zip(found[::2], found[1::2], strict=True):
         try:
-            name = decoded(found[place])
+            yield decoded(name), packed
         except UnicodeDecodeError:
             continue  # no name of ours; the contract leaves such names out of lists
-        yield unpack(found[place + 1], namespace, name, fields)
 
 
 def _bounds(order: Order, after: Any, until: Any, prefix: str, reverse: bool) -> tuple[bytes, ...]:

@@ -49,6 +49,7 @@ class Server:
         self.own = store_keys(location.prefix)
         self.make_buffer: Callable[[], Any] | None = None
         self._client: Client | None = None
+        self._known_sealers: set[bytes] = set()
         self._offset = 0.0
         self._offset_at = -2 * CLOCK_SECONDS
         self._mutex = threading.RLock()
@@ -95,7 +96,7 @@ class Server:
     def run(
         self,
         script: Script,
-        keys: Sequence[bytes],
+        keys: tuple[bytes, ...],
         arguments: Callable[[bool], Sequence[Any]] | Sequence[Any],
         deadline: float | None = None,
         after: Command | None = None,
@@ -164,6 +165,12 @@ class Server:
                 "with `store destroy`, or choose another prefix",
                 path=self.shown,
             )
+
+    def add_sealer(self, key_id: bytes) -> None:
+        """Note that a key seals records here; once for each process, since it is a round trip. Raises: StoreError."""
+        if key_id not in self._known_sealers:
+            self.command(self.own.sealers, b"SADD", self.own.sealers, key_id)
+            self._known_sealers.add(key_id)
 
     # -- the clock
 

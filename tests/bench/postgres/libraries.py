@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from .peers import BATCH, Kind, Pairs, changed
+from ..remote.peers import BATCH, Kind, Pairs, batches, changed
 
 LATER = datetime.now(UTC) + timedelta(days=365)
 
@@ -57,12 +57,13 @@ class SqlAlchemy:
             for name, value in conn.execute(self._select(self.table)):
                 yield name, pickle.loads(value)
 
-    def edit(self, name: str) -> None:
+    def edit(self, name: str) -> Any:
         where = self.table.c.name == name
         with self._in_transaction.begin() as conn:
             found = conn.execute(self._select(self.table.c.value).where(where).with_for_update())
-            value = pickle.dumps(changed(pickle.loads(found.scalar_one())))
-            conn.execute(self._update(self.table).where(where).values(value=value))
+            value = changed(pickle.loads(found.scalar_one()))
+            conn.execute(self._update(self.table).where(where).values(value=pickle.dumps(value)))
+            return value
 
     def close(self) -> None:
         self.engine.dispose()
@@ -72,8 +73,8 @@ def fill_sqlalchemy(url: str, pairs: Pairs) -> None:
     peer = SqlAlchemy(url)
     peer.table.drop(peer.engine, checkfirst=True)
     peer.table.create(peer.engine)
-    for start in range(0, len(pairs), BATCH):
-        peer.update(pairs[start : start + BATCH])
+    for batch in batches(pairs):
+        peer.update(batch)
     peer.close()
 
 
@@ -115,7 +116,7 @@ class DjangoCache:
     def items(self) -> Iterator[tuple[str, Any]]:
         raise NotImplementedError
 
-    def edit(self, name: str) -> None:
+    def edit(self, name: str) -> Any:
         raise NotImplementedError
 
 
@@ -129,10 +130,10 @@ def fill_django_cache(url: str, pairs: Pairs) -> None:
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS django_cache")
         call_command("createcachetable")
-        for start in range(0, len(pairs), BATCH):
+        for batch in batches(pairs):
             rows = [
                 (cache.make_key(name), base64.b64encode(pickle.dumps(value)).decode("ascii"), LATER)
-                for name, value in pairs[start : start + BATCH]
+                for name, value in batch
             ]
             cursor.executemany("INSERT INTO django_cache (cache_key, value, expires) VALUES (%s, %s, %s)", rows)
     peer.close()
@@ -175,11 +176,12 @@ class DjangoSessions:
         for session in self._model.objects.iterator(BATCH):
             yield session.session_key, session.get_decoded()
 
-    def edit(self, name: str) -> None:
+    def edit(self, name: str) -> Any:
         """Without a lock: of two requests at once the later one wins."""
         session = self._store(_key(name))
-        changed(session._session)
+        value = changed(session._session)
         session.save()
+        return value
 
 
 def _key(name: str) -> str:
@@ -196,10 +198,9 @@ def fill_django_sessions(url: str, pairs: Pairs) -> None:
     with connection.schema_editor() as editor:
         editor.create_model(Session)
     encode = peer._store().encode
-    for start in range(0, len(pairs), BATCH):
+    for batch in batches(pairs):
         Session.objects.bulk_create(
-            Session(session_key=_key(name), session_data=encode(value), expire_date=LATER)
-            for name, value in pairs[start : start + BATCH]
+            Session(session_key=_key(name), session_data=encode(value), expire_date=LATER) for name, value in batch
         )
     peer.close()
 

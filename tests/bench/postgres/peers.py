@@ -1,59 +1,16 @@
-"""The contract of a peer on PostgreSQL, this store, and the limit: the driver alone, with the store's own statements."""
+"""This store on PostgreSQL, and the limit: the driver alone, with the store's own statements."""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
+from ..remote.peers import STORE, Kind, Pairs, Peer, batches, changed
 from ..session import PROTOCOL
 
-BATCH = 500
-Pairs = list[tuple[str, Any]]
-STORE, BARE = "store", "bare psycopg"
-
-
-class Peer(Protocol):
-    """One way to keep Python objects in a PostgreSQL database. A missing operation is in `LACKS` of its class."""
-
-    LACKS: frozenset[str]
-
-    def get(self, name: str) -> Any: ...
-
-    def set(self, name: str, value: Any) -> None: ...
-
-    def delete(self, name: str) -> None: ...
-
-    def update(self, pairs: Pairs) -> None: ...
-
-    def get_many(self, names: list[str]) -> dict[str, Any]: ...
-
-    def items(self) -> Iterable[tuple[str, Any]]: ...
-
-    def edit(self, name: str) -> None:
-        """Read a record, change it and write it back, while no other client writes it."""
-
-    def close(self) -> None: ...
-
-
-class Kind(NamedTuple):
-    """A label, how it is opened by the URL of a server, and the modules that it needs."""
-
-    label: str
-    open: Callable[[str], Peer]
-    fill: Callable[[str, Pairs], None]
-    """Make its tables anew with these records in them."""
-    lacks: frozenset[str] = frozenset()
-    modules: tuple[str, ...] = ()
-    note: str = ""
-
-
-def changed(value: Any) -> Any:
-    value["cart"].append(1)
-    if len(value["cart"]) > 3:
-        del value["cart"][1:]
-    return value
+BARE = "bare psycopg"
 
 
 def schema_of(url: str, schema: str) -> str:
@@ -69,9 +26,9 @@ class ThisStore:
         self.update, self.get_many, self.items = self.store.update, self.store.get_many, self.store.items
         self.close = self.store.close
 
-    def edit(self, name: str) -> None:
+    def edit(self, name: str) -> Any:
         with self.store.edit(name) as value:
-            changed(value)
+            return changed(value)
 
 
 class Bare:
@@ -121,14 +78,16 @@ class Bare:
             yield from ((row[2], pickle.loads(row[7])) for row in rows)
             after = rows[-1][0]
 
-    def edit(self, name: str) -> None:
+    def edit(self, name: str) -> Any:
         execute = self._conn.execute
         execute("BEGIN")
         self._run(self._sql.lock_shared, self._lock)
         self._run(self._sql.lock_name, self._lock_of(name))
         (row,) = self._run(self._sql.find_locked[self._row], "", [name])
-        self.set(name, changed(pickle.loads(row[7])))
+        value = changed(pickle.loads(row[7]))
+        self.set(name, value)
         execute("COMMIT")
+        return value
 
     def close(self) -> None:
         self._conn.close()
@@ -166,8 +125,8 @@ def fill_bare(url: str, pairs: Pairs) -> None:
 
 
 def _fill(peer: Peer, pairs: Pairs) -> None:
-    for start in range(0, len(pairs), BATCH):
-        peer.update(pairs[start : start + BATCH])
+    for batch in batches(pairs):
+        peer.update(batch)
 
 
 KINDS = (

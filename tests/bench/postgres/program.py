@@ -11,8 +11,10 @@ from datetime import date
 from pathlib import Path
 from time import perf_counter
 
-from . import clients, report
-from .measures import EVERYBODY, Plan, measure, measure_large, missing, present
+from ..remote import clients, tables
+from ..remote.plan import Plan
+from . import report
+from .measures import OPERATIONS, ROSTER, measure, measure_large
 
 FILE = "report-postgres.md"
 Say = Callable[[list[str]], None]
@@ -44,9 +46,8 @@ def server() -> Iterator[str]:
 def bench(plan: Plan, output: Path, say: Say, *, quick: bool = False) -> None:
     """Measure, print, and write the report."""
     start = perf_counter()
-    for kind in EVERYBODY:
-        if missing(kind):
-            say([f"ABSENT: {kind.label}, which needs {', '.join(missing(kind))}"])
+    for kind in ROSTER.absent():
+        say([f"ABSENT: {kind}"])
     with server() as url:
         results = run(url, plan, say)
     took = f"{date.today().isoformat()}, {(perf_counter() - start) / 60:.0f} minutes"
@@ -57,19 +58,20 @@ def bench(plan: Plan, output: Path, say: Say, *, quick: bool = False) -> None:
 
 def run(url: str, plan: Plan, say: Say) -> report.Results:
     results = report.Results(plan, "", os.getloadavg()[0], {}, [], {})
-    clients.fill(url, plan)
+    clients.check(url, plan, ROSTER)
+    clients.fill(url, plan, ROSTER)
     for number in plan.clients:  # first, while nothing is open in this process
-        results.by_clients[number] = clients.measure(url, number, plan)
-        say([f"{number} clients", *report.clients_table(results.by_clients[number])])
+        results.by_clients[number] = clients.measure(url, number, plan, ROSTER, OPERATIONS)
+        say([f"{number} clients", *tables.clients_table(results.by_clients[number], ROSTER.bare)])
     for size in plan.sizes:
         results.by_size[size] = []
         for outcome in measure(url, size, plan):
             results.by_size[size].append(outcome)
-            say([f"{size:,} records: {outcome.title}", *report.table(outcome)])
-    if len(present(plan._replace(peers=()))) >= 2:
+            say([f"{size:,} records: {outcome.title}", *tables.table(outcome, ROSTER)])
+    if len(ROSTER.present()) >= 2:
         for outcome in measure_large(url, plan):
             results.large.append(outcome)
-            say([outcome.title, *report.table(outcome)])
+            say([outcome.title, *tables.table(outcome, ROSTER)])
     return results._replace(server=_version(url))
 
 

@@ -110,3 +110,33 @@ def test_one_deleted_and_written_anew_comes_at_the_end(engine, transaction):
     transaction.view.apply("", [Delete("a"), row("a", b"2")])
     transaction.commit()
     assert names(engine) == ["b", "a"] and engine.get("", ["a"])["a"].revision == 1
+
+
+@pytest.mark.parametrize("size", [1, 2**20])
+def test_record_that_is_read_again_is_in_conflict_if_it_was_changed(engine, transaction, size):
+    engine.put(row("a", b"1" * size))
+    view = transaction.view
+    assert view.get("", ["a"])["a"].body == b"1" * size
+    engine.put(row("a", b"2"))
+    assert view.get("", ["a", "b"]).keys() == {"a", "b"}
+    view.apply("", [row("a", b"3")])
+    with pytest.raises(Conflict):
+        transaction.commit()
+    assert body(engine, "a") == b"2"
+
+
+def test_record_that_is_read_again_is_as_it_was(engine, transaction):
+    view = transaction.view
+    assert view.get("", ["a", "new"])["a"].body == b"1"
+    engine.apply("", [row("a", b"2"), row("new")])
+    found = view.get("", ["a", "new", "b"])
+    assert {name: found[name].body for name in found} == {"a": b"1", "b": b"1"}
+
+
+def test_records_that_were_read_before_it_began_are_expected_too(engine, transaction):
+    transaction.saw("", {"a": engine.get("", ["a"])["a"], "new": None})
+    engine.put(row("new"))
+    transaction.view.apply("", [row("mine")])
+    with pytest.raises(Conflict):
+        transaction.commit()
+    assert "mine" not in names(engine)

@@ -72,3 +72,20 @@ def test_too_large_a_value_names_the_other_engines():
 def test_stamp_that_no_record_has_matches_none():
     assert pack_stamp("1-00ff") == b"S\x01\0\0\0\0\0\0\0\x00\xff"
     assert pack_stamp("no stamp") == pack_stamp("-1-zz")
+
+
+@pytest.mark.parametrize("length", [65_534, 65_535, 65_536, 100_000])
+def test_text_that_is_too_long_for_its_length_is_refused(length):
+    given_row = row("a")._replace(id=1, type="é" + "x" * (length - 2))
+    if length < 65_535:
+        assert unpack(pack(given_row), "", "a", Fields.ROW) == given_row
+    else:
+        with pytest.raises(Unsupported):
+            pack(given_row)
+
+
+def test_row_that_is_cut_off_is_corrupt_as_a_value_too():
+    packed = pack(row("a", b"body"))
+    for length in (*range(len(packed) - 4), len(packed) - 2):
+        with pytest.raises(Corrupt, match="'a'"):
+            unpack(packed[:length], "", "a", Fields.SEALED)

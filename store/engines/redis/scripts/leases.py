@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from store.engines.redis.scripts.script import Script
+from store.engines.redis.scripts.script import SAME_STORE, Script
 
-# KEYS leases; ARGV name, owner, seconds, most leases before those that ended are removed. Returns 1; 0: it is taken.
+# KEYS leases rows meta; ARGV id, name, owner, seconds, most leases before those that ended are removed, most bytes of
+# a row. Returns 0 if it is taken; else 1, and the row, unless it is larger; 2, if there is none.
 TAKE_LEASE = Script(
-    """
+    SAME_STORE
+    + """
+local wrong = another(redis.call('HGET', KEYS[3], 'id'), ARGV[1])
+if wrong then return wrong end
+local size = redis.call('HSTRLEN', KEYS[2], ARGV[2]) -- before the first write: the key may be of another type
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-local lease = redis.call('HGET', KEYS[1], ARGV[1])
-if lease and lease:sub(9, 24) ~= ARGV[2] and struct.unpack('<d', lease) > now then return 0 end
-if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then
+local lease = redis.call('HGET', KEYS[1], ARGV[2])
+if lease and lease:sub(9, 24) ~= ARGV[3] and struct.unpack('<d', lease) > now then return {0} end
+if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[5]) then
   local all = redis.call('HGETALL', KEYS[1])
   for i = 1, #all, 2 do
     if struct.unpack('<d', all[i + 1]) <= now then redis.call('HDEL', KEYS[1], all[i]) end
   end
 end
-redis.call('HSET', KEYS[1], ARGV[1], struct.pack('<d', now + tonumber(ARGV[3])) .. ARGV[2])
-return 1
+redis.call('HSET', KEYS[1], ARGV[2], struct.pack('<d', now + tonumber(ARGV[4])) .. ARGV[3])
+if size == 0 then return {2} end
+return size > tonumber(ARGV[6]) and {1} or {1, redis.call('HGET', KEYS[2], ARGV[2])}
 """
 )
 

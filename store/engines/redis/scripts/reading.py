@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from store.engines.redis.scripts.script import Script
-
-_SAME_STORE = """
-local function another(found, id)
-  if found and found ~= id then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
-end
-"""
+from store.engines.redis.scripts.script import SAME_STORE, Script
 
 # KEYS rows meta; ARGV id, bytes of each row (0: all; -1: all but the body), most bytes, names…
 GET = Script(
-    _SAME_STORE
+    SAME_STORE
     + """
 local wrong = another(redis.call('HGET', KEYS[2], 'id'), ARGV[1])
 if wrong then return wrong end
@@ -34,7 +28,7 @@ return found
 # KEYS rows meta; ARGV id, most bytes, then pairs of a name and the seal that the client has with its body, or ''.
 # For a row with that seal all but the body.
 GET_CHANGED = Script(
-    _SAME_STORE
+    SAME_STORE
     + """
 local wrong = another(redis.call('HGET', KEYS[2], 'id'), ARGV[1])
 if wrong then return wrong end
@@ -59,7 +53,7 @@ return found
 # inserted: from, to (scores); name: from, to (lexical bounds); expiry: score and id to begin after, last score.
 # Returns whether more rows may follow, then name and row by turns.
 SCAN = Script(
-    _SAME_STORE
+    SAME_STORE
     + """
 local wrong = another(redis.call('HGET', KEYS[3], 'id'), ARGV[1])
 if wrong then return wrong end
@@ -112,7 +106,7 @@ return found
 
 # KEYS rows expiry meta; ARGV id, now. Returns how many records have not expired, and the next expiry.
 COUNT = Script(
-    _SAME_STORE
+    SAME_STORE
     + """
 local wrong = another(redis.call('HGET', KEYS[3], 'id'), ARGV[1])
 if wrong then return wrong end

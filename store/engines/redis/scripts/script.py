@@ -11,13 +11,24 @@ prints 14 digits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from hashlib import sha1
+
+from store.engines.redis.resp import Part, chunks, parts
 
 ANOTHER_STORE, NO_SPACE, CONFLICT, LEASED = "ANOTHERSTORE", "NOSPACE", "CONFLICT", "LEASED"
 TOO_MUCH, UNKNOWN, NO_IDENTITY = "TOOMUCH", "UNKNOWN", "NOIDENTITY"
 MAX_RECORDS = 1000
 """That one script reads or writes: one that took 6 seconds was a failover."""
+KEPT_HEADS = 256  # beginnings of a script's commands, one for each set of keys
+
+SAME_STORE = """
+local function another(found, id)
+  if found and found ~= id then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
+end
+"""
+"""The beginning of a script that must not touch another store."""
 
 
 class Script:
@@ -25,8 +36,18 @@ class Script:
 
     def __init__(self, text: str, flags: str = "") -> None:
         self.text = f"#!lua{f' flags={flags}' if flags else ''}\n{text}".encode()
+        self._heads: dict[tuple[bytes, ...], bytes] = {}
 
     @cached_property
     def digest(self) -> bytes:
         """Computed on first use, since importing this module must not cost it."""
         return sha1(self.text, usedforsecurity=False).hexdigest().encode()
+
+    def command(self, keys: tuple[bytes, ...], arguments: Sequence[Part]) -> list[bytes]:
+        """The command that runs it, as the chunks to send."""
+        head = self._heads.get(keys)
+        if head is None:
+            if len(self._heads) >= KEPT_HEADS:
+                self._heads.clear()
+            head = self._heads[keys] = parts((b"EVALSHA", self.digest, len(keys), *keys))
+        return chunks(3 + len(keys) + len(arguments), head, arguments)

@@ -1,0 +1,41 @@
+"""What is measured on Redis: single operations, bulks and sessions of one client, and many clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..outcome import Outcome
+from ..remote import sections
+from ..remote.peers import BATCH, Roster
+from ..remote.plan import Plan
+from .libraries import GET_SET
+from .libraries import KINDS as LIBRARIES
+from .peers import BARE, KINDS
+
+ROSTER = Roster((*KINDS, *LIBRARIES), BARE)
+CLUSTER_ROSTER = Roster(tuple(kind for kind in ROSTER.kinds if kind in KINDS or kind == GET_SET), BARE)
+"""The others take a client of one node only."""
+TITLES = {
+    "get": "`s[k]`",
+    "set": "`s[k] = v`, over an existing record",
+    "delete": "`del s[k]`",
+    "edit": "a session: load, change, save",
+    "update": f"`s.update(…)` of {BATCH} records, for each record",
+    "get_many": f"`s.get_many(…)` of {BATCH} records, for each record",
+    "items": "`items()`, for each record",
+}
+OPERATIONS = ("get", "set", "edit")  # those of many clients at once
+HEADS = {"get": "get", "set": "set", "edit": "session"}  # how tables of many clients name them
+CLUSTER_SIZES = (1000,)  # a namespace is on one primary, however many records it has
+
+FULL = Plan(clients=(1, 8), rounds=15, seconds=0.04)
+QUICK = Plan(sizes=(1000,), clients=(1, 8), rounds=7, seconds=0.02, bulk_rounds=3, client_seconds=0.3)
+
+
+def measure(url: str, size: int, plan: Plan, roster: Roster) -> Iterator[Outcome]:
+    """An outcome for each operation, with so many records."""
+    return sections.measure(url, size, plan, roster, TITLES, _settle)
+
+
+def _settle(url: str) -> None:
+    """Nothing is left to be written once records are filled in."""
