@@ -9,6 +9,7 @@ from store.engines.contract import Applied, Change, Cursor, Fields, Order, Page,
 from store.engines.redis.care import RedisCare
 from store.engines.redis.changes import RedisChanges
 from store.engines.redis.handle import Handle, RedisBuffer
+from store.engines.redis.locks import redis_locks
 from store.engines.redis.reading import Reading
 from store.engines.redis.writing import Writing
 from store.engines.registry import supported
@@ -20,7 +21,7 @@ class RedisEngine:
     """One `Store`'s handle on a location. Safe across threads, processes, and forks outside of transactions."""
 
     kind = "redis"
-    coherence = blobs = snapshot = keep_bytes = eviction = locks = None
+    coherence = blobs = snapshot = keep_bytes = eviction = None
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
@@ -29,6 +30,7 @@ class RedisEngine:
         self.close = handle.close
         self.transactions = PlaceTransactions(handle.server, handle, self._must_restart, optimistic=True)
         self.changes = RedisChanges(handle.server)
+        self.locks = redis_locks(handle.server)
         self._reading = Reading(handle.server)
         self._writing = Writing(handle.server)
         self.care = RedisCare(handle, self._reading, self._writing)

@@ -10,7 +10,7 @@ from store.engines.contract import Applied, Change, Load, Reads
 from store.engines.optimistic import Optimistic
 from store.engines.overlay import Overlay
 from store.engines.redis.changes import RedisChanges
-from store.engines.redis.leases import Leases
+from store.engines.redis.leases import EditLeases
 from store.engines.redis.reading import Reading
 from store.engines.redis.server import Server
 from store.engines.redis.writing import Writing
@@ -26,7 +26,7 @@ class RedisBuffer:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._leases = Leases(server)
+        self._leases = EditLeases(server)
         self._optimistic: Optimistic | None = None
         self._committing: Committing | None = None
         self._overtaken: ref[Conflict] | None = None
@@ -36,7 +36,7 @@ class RedisBuffer:
         space, names = hold.scope
         found = {}
         if names is not None and isinstance(space, str):
-            found = self._leases.take(space, names, timeout)
+            found = self._leases.take(space, names, timeout, hold)
         self._committing = Committing(self._server, self._leases.owner, timeout)
         self._optimistic = Optimistic(self._committing)
         self._optimistic.saw(str(space), found)
@@ -44,15 +44,12 @@ class RedisBuffer:
 
     def commit(self, view: Overlay) -> None:
         assert self._optimistic is not None
-        try:
-            self._optimistic.commit()
-        except Conflict as exc:
-            self._overtaken = ref(exc)
-            raise
-        self._leases.committed(name for _, name in view.changes)
+        self._optimistic.commit()
+        self._leases.ended_by_write(name for (_, name), (row, *_) in view.changes.items() if row is not None)
 
     def give(self, hold: Hold) -> None:
-        self._optimistic = None
+        if self._optimistic is not None:
+            self._overtaken, self._optimistic = self._optimistic.overtaken, None
         self._leases.give_back()
 
     def settle(self, timeout: float) -> None:
@@ -65,7 +62,7 @@ class RedisBuffer:
             raise StoreClosed(f"{self._server.shown} is closed; open the store again")
 
     def must_restart(self, error: BaseException) -> bool:
-        """Whether that error is the conflict by which the last commit failed."""
+        """Whether that error is the conflict by which the last transaction failed."""
         return self._overtaken is not None and self._overtaken() is error
 
 
