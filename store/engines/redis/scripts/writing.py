@@ -190,7 +190,7 @@ APPLY = Script(APPLY_TEXT)
 FREE = Script(APPLY_TEXT, "allow-oom")
 """Only deletes, so it also runs while the server has no memory left."""
 
-# KEYS and the first three of ARGV as those of APPLY.
+# KEYS rows order names expiry changes meta leases accesses; ARGV as the first three of APPLY.
 CLEAR = Script(
     """
 local meta = redis.call('HMGET', KEYS[6], 'id', 'version', 'cleared_by')
@@ -211,9 +211,11 @@ if redis.call('HLEN', KEYS[7]) > 0 then
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
-redis.call('HSET', KEYS[6], 'version', tonumber(meta[2] or 0) + 1, 'bytes', 0, 'cleared', time[1],
-  'cleared_by', ARGV[3])
+local version = tonumber(meta[2] or 0) + 1
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[8])
+-- The stream is never without an entry: by its id and its token a watch sees whether it knows what came before.
+redis.call('XADD', KEYS[5], version .. '-1', 'n', '', 't', ARGV[3], 'r', 0, 's', time[1])
+redis.call('HSET', KEYS[6], 'version', version, 'bytes', 0, 'cleared', time[1], 'cleared_by', ARGV[3])
 return 1
 """,
     "allow-oom",
