@@ -28,6 +28,7 @@ class Node:
         self._pool = pool
         self._process = os.getpid()
         self._idle: deque[Any] = deque()
+        self._is_closed = False
 
     def take(self) -> Any:
         """A connection that nobody else uses, until it is put back or dropped. Raises: redis.RedisError, OSError."""
@@ -52,9 +53,12 @@ class Node:
     def put_back(self, conn: Any) -> None:
         if self._process == os.getpid():
             self._idle.append(conn)
+            if self._is_closed:
+                self.close()
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections, and those that are still in use when they are put back."""
+        self._is_closed = True
         while self._idle:
             self._idle.pop().disconnect()
 
