@@ -43,6 +43,8 @@ class LockStatements(Protocol):
 class HeldLock:
     """The contract `NamedLock`; it is released at the latest when this object is collected, or its lease ends."""
 
+    _is_over = True  # until it is made: an interrupt may come in between, and `take` drops the lease then
+
     def __init__(self, locks: LeasedLocks, lease: Lease) -> None:
         self.fence = lease.fence
         self._locks = locks
@@ -107,9 +109,18 @@ class LeasedLocks:
                     )
                 self.leases.wait(polling.next(left))
             return HeldLock(self, lease)
+        except LockTimeout:
+            raise
         except BaseException:  # an interrupt perhaps, after the server gave it
             self.leases.drop(lease)
+            self._attend()
             raise
+
+    def _attend(self) -> None:
+        try:
+            self.leases.attend()
+        except StorageError:
+            pass  # there is no thread, and the lease ends by itself
 
     def release(self, lease: Lease) -> bool:
         """Release it; returns whether it was kept until now."""

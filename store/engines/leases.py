@@ -157,9 +157,15 @@ class Leases(Generic[S]):
 
     def drop(self, lease: Lease) -> None:
         """Have the thread release it soon; in a forked child, leave it to the parent. For finalizers, at any line."""
-        self.forget(lease)
         if lease.is_own():
-            self._orders.put(lease)
+            self._orders.put(lease)  # first: a thread that has nothing left ends
+        self.forget(lease)
+
+    def attend(self) -> None:
+        """Begin the thread if there is none, for a lease that was dropped before it was kept."""
+        with self._mutex:
+            if self._thread is None and not self._orders.empty():
+                self._start()
 
     def close(self) -> None:
         """Release all, and end the thread: the last handle of the process is about to be closed."""
@@ -198,7 +204,7 @@ class Leases(Generic[S]):
 
     def _has_ended(self) -> bool:
         with self._mutex:
-            if self._held:
+            if self._held or not self._orders.empty():
                 return False
             self._thread = None
             return True

@@ -23,6 +23,8 @@ MOST_DRAWS = 4  # times as many as would do if each found other records
 class RedisEviction:
     """Of one handle. Safe across threads and after a fork."""
 
+    counts_together = False
+
     def __init__(self, handle: Handle) -> None:
         self.random: Any = random
         self._handle = handle

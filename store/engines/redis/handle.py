@@ -53,6 +53,10 @@ class RedisBuffer:
             self._overtaken, self._optimistic = self._optimistic.overtaken, None
         self._leases.give_back()
 
+    def abandon(self) -> None:
+        self._optimistic = None
+        self._leases.give_back()
+
     def settle(self, timeout: float) -> None:
         committing, self._committing = self._committing, None
         if committing is not None and committing.problem is not None:
