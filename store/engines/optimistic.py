@@ -55,7 +55,7 @@ class Optimistic:
         """Its reads and writes; `savepoint` and `roll_back_to` are methods of the view."""
 
     def saw(self, namespace: str, rows: Mapping[str, Row | None]) -> None:
-        """These records were read for it already, when it began; None: there is none of that name."""
+        """These records were read for it when it began; None: that name has no record."""
         self._seen.record(namespace, rows)
 
     def commit(self) -> None:
@@ -81,7 +81,8 @@ class Optimistic:
 class _Recorder:
     """Reads an engine, and records the first state of each record that it reads, for the commit to expect.
 
-    A record that is read again is as it was the first time: its commit would fail otherwise. So small ones are kept.
+    A record that is read again has the state of the first time: the commit fails if there is a newer one. So small
+    ones are kept.
     """
 
     def __init__(self, engine: Committed) -> None:
