@@ -36,6 +36,7 @@ if _typing.TYPE_CHECKING:
     from store.care.recover import recover
     from store.classes.placeholder import Placeholder
     from store.classes.versions import versioned
+    from store.mapping.sharding.resharding import reshard as reshard
     from store.memo import memo as memoize
     from store.rows.record import Record
     from store.sessions import Sessions as Sessions
@@ -70,6 +71,7 @@ _LATE = {
     "destroy": "store.care.destroy:destroy",
     "memoize": "store.memo:memo",
     "recover": "store.care.recover:recover",
+    "reshard": "store.mapping.sharding.resharding:reshard",
     "restore": "store.care.backup:restore",
     "versioned": "store.classes.versions:versioned",
 }

@@ -18,6 +18,7 @@
     ├── LockTimeout          (TimeoutError)
     ├── ReadOnly             (PermissionError)
     ├── StoreClosed          (ValueError)
+    ├── ShardsMismatch       (ValueError)              a namespace has another number of shards than was asked for
     └── NotAStore            (ValueError)                    the file is not a store
 
 A missing name is a plain `KeyError`. A call that can never be right (an unknown codec, a negative ttl) is a plain
@@ -32,7 +33,7 @@ from typing import Any
 __all__ = [
     "StoreError", "RecordError", "NotSerializable", "Untrusted", "Tampered", "Corrupt", "ClassNotFound",
     "UnknownProtocol", "Conflict", "StorageError", "StoreNotFound", "OutcomeUnknown", "CodecUnavailable",
-    "Unsupported", "InUse", "LockTimeout", "ReadOnly", "StoreClosed", "NotAStore",
+    "Unsupported", "InUse", "LockTimeout", "ReadOnly", "StoreClosed", "ShardsMismatch", "NotAStore",
 ]  # fmt: skip
 
 
@@ -204,6 +205,14 @@ class ReadOnly(StoreError, PermissionError):
 
 class StoreClosed(StoreError, ValueError):
     """The store was closed; open it again."""
+
+
+class ShardsMismatch(StoreError, ValueError):
+    """The `.namespace` is spread over `.shards` shards, and was opened with another number; nothing was changed."""
+
+    evidence = ("namespace", "shards")
+    namespace: str | None
+    shards: int | None
 
 
 class NotAStore(StoreError, ValueError):

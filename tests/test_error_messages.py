@@ -16,13 +16,15 @@ from typing import Any
 
 import pytest
 from away import away
+from free import needs_held
 
 from store import Store, errors
 from store.engines.sqlite.engine import log_files
+from store.sessions import Sessions
 
 from store.errors import (  # isort: skip
     ClassNotFound, CodecUnavailable, Conflict, Corrupt, InUse, LockTimeout, NotAStore, NotSerializable,
-    OutcomeUnknown, ReadOnly, RecordError, StorageError, StoreClosed, StoreError, StoreNotFound, Tampered,
+    OutcomeUnknown, ReadOnly, RecordError, ShardsMismatch, StorageError, StoreClosed, StoreError, StoreNotFound, Tampered,
     UnknownProtocol, Unsupported, Untrusted,
 )
 from store.system.registry import Registry
@@ -73,6 +75,8 @@ def lock_timeout(place: str) -> None:
 
 
 def writer_timeout(place: str) -> None:
+    with Store(place) as s:
+        needs_held(s)
     with held(place, "s.transaction()"), Store(place, timeout=0.0) as s:
         s["x"] = 2
 
@@ -216,6 +220,11 @@ def taken_away(place: str) -> None:
 
 
 STORE = "the store itself"
+def other_shards(path: Path) -> None:
+    Sessions(path, shards=2).close()
+    Sessions(path, shards=3)
+
+
 PROVOKED: list[tuple[Callable[[str], None], type[StoreError], str, str]] = [
     (not_serializable, NotSerializable, "record 'x'", "use the codec 'cloudpickle'"),
     (untrusted, Untrusted, "record 'x'", "@store.allow"),
@@ -236,6 +245,7 @@ PROVOKED: list[tuple[Callable[[str], None], type[StoreError], str, str]] = [
     (taken_away, StorageError, STORE, "open the store again"),
     (read_only, ReadOnly, STORE, 'open it with mode="w" to write'),
     (closed, StoreClosed, STORE, "open it again"),
+    (other_shards, ShardsMismatch, "'sessions'", "open it with shards=2"),
 ]
 OF_FILES: list[tuple[Callable[[Path], None], type[StoreError], str, str]] = [
     (unknown, OutcomeUnknown, "app.db", "read the record before you write it again"),

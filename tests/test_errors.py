@@ -20,7 +20,7 @@ from store import errors
 
 from store.errors import (  # isort: skip
     ClassNotFound, CodecUnavailable, Conflict, Corrupt, InUse, LockTimeout, NotAStore, NotSerializable,
-    OutcomeUnknown, ReadOnly, RecordError, StorageError, StoreClosed, StoreError, StoreNotFound, Tampered,
+    OutcomeUnknown, ReadOnly, RecordError, ShardsMismatch, StorageError, StoreClosed, StoreError, StoreNotFound, Tampered,
     UnknownProtocol, Unsupported, Untrusted, label,
 )
 
@@ -54,12 +54,13 @@ PROMISED: dict[type[StoreError], tuple[type[Exception], ...]] = {
     LockTimeout: (StoreError, TimeoutError),
     ReadOnly: (StoreError, PermissionError),
     StoreClosed: (StoreError, ValueError),
+    ShardsMismatch: (StoreError, ValueError),
     NotAStore: (StoreError, ValueError),
 }
 
 FACTS = {"engine": "redis", "feature": "backups", "name": "user:1", "namespace": "live", "missing": "mod.User", "codec": "cbor", "protocol": 9,
          "errno": errno.ENOSPC, "path": "/data/app.db", "file": "/data/app.db-spill/1",
-         "reason": "loading it takes 'mod.User'", "allowable": True}  # fmt: skip
+         "shards": 4, "reason": "loading it takes 'mod.User'", "allowable": True}  # fmt: skip
 
 
 def filled(cls: type[StoreError]) -> StoreError:

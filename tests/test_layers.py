@@ -58,7 +58,7 @@ LIBRARIES = {
     "greenlet": {"store.system.awaiting"},
     "psycopg": {"store.engines.postgres"},
     "psycopg_pool": {"store.engines.postgres"},
-    "redis": {"store.engines.redis"},
+    "redis": {"store.engines.redis", "store.importers.redis_source"},
     "msgpack": {"store.codecs.msgpack"},
     "tomli_w": {"store.codecs.toml"},
     "yaml": {"store.codecs.yaml.codec", "store.codecs.yaml.events"},

@@ -18,9 +18,9 @@ from store.sessions import FOREVER, Sessions
 NAMES = ["ann", "Ann", "an", "anna", " ann", "ann ", "ann\0", "ann.", "a%", "%", "*", "_", "42", "å", "a\u030a", "\ud800", "n" * 10_000]
 
 
-@pytest.fixture
-def sessions(place, clock) -> Iterator[Sessions]:
-    with Sessions(place, ttl=100, clock=clock) as opened:
+@pytest.fixture(params=[1, 3], ids=["", "shards"])
+def sessions(request, place, clock) -> Iterator[Sessions]:
+    with Sessions(place, ttl=100, clock=clock, shards=request.param) as opened:
         yield opened
 
 

@@ -15,8 +15,9 @@ from store.cache.figures import CacheStats
 from store.cache.notes import check_tag
 from store.cache.options import DEFAULT_BYTES, Bounds, CacheOptions, Policy, check_early
 from store.cache.records import CacheRecords
+from store.cache.sharded import ShardedRecords, records_of
 from store.errors import StoreError
-from store.mapping.store import Store
+from store.mapping.sharding.sharded import AnyStore, open_shards
 from store.memo.decorator import Memo, MemoizedFunction, check_wait
 from store.memo.once import once
 from store.opened.arguments import check_ttl, new_name
@@ -59,14 +60,17 @@ class Cache(MutableMapping[str, V]):
             those that have expired.
         cull_records: how many records go at once when there are more than `max_records`; 0: only those over it.
         ttl: seconds that a record lives from its assignment; None is for ever.
+        shards: over how many namespaces the records are spread, each in a slot of a cluster of its own. The store
+            records the number at the first use; `store.reshard` changes it. The bounds are those of all shards.
         options: of the `Store` below: codec, key, trust, mode, timeout, durability, clock…
 
     Raises:
         As `Store`. ValueError: a bound is too small, or the policy unknown. Unsupported: the engine cannot evict.
+        ShardsMismatch: the cache there has another number of shards.
     """
 
     __hash__ = None  # type: ignore[assignment]
-    _records: CacheRecords
+    _records: CacheRecords | ShardedRecords
     _find: Callable[[str], Any]
 
     def __init__(
@@ -79,6 +83,7 @@ class Cache(MutableMapping[str, V]):
         policy: Policy = "lru",
         cull_records: int = 0,
         ttl: float | None = None,
+        shards: int = 1,
         **options: Unpack[CacheOptions],
     ) -> None:
         bounds = Bounds(max_bytes, max_records, policy, cull_records).checked()
@@ -86,15 +91,15 @@ class Cache(MutableMapping[str, V]):
             raise TypeError(
                 "a cache has no writeback, which would keep its records alive in memory; assign values anew"
             )
-        check_options("Cache", options, ("namespace", "codec", "ttl", *Bounds._fields))
-        store = Store[Any](location, namespace=namespace, ttl=ttl, **options)
+        check_options("Cache", options, ("namespace", "codec", "ttl", "shards", *Bounds._fields))
+        store = open_shards(location, namespace, shards, "cache", {**options, "ttl": ttl})
         try:
-            self.__dict__.update(_parts(CacheRecords(store, bounds)))
+            self.__dict__.update(_parts(records_of(store, bounds)))
         except BaseException:
             store.close()
             raise
         if options.get("mode") == "n":
-            self._records.notes.clear()
+            self._records.clear_notes()
 
     # -- one record
 
@@ -120,7 +125,7 @@ class Cache(MutableMapping[str, V]):
 
     def get_with_record(self, name: str) -> tuple[V, Record]:
         """Returns the value of a name and the metadata of the record that it was read from. Raises: KeyError."""
-        return self._records.find_with_record(name)
+        return self._records.at(name).find_with_record(name)
 
     def __contains__(self, name: object) -> bool:
         """Returns whether there is a record of that name; it counts as no use of it, and in no figure."""
@@ -128,7 +133,7 @@ class Cache(MutableMapping[str, V]):
 
     def __setitem__(self, name: str, value: V) -> None:
         """Stores a value under a name, without a tag; it is committed on return. Raises: as `set`."""
-        self._records.put(name, value, UNSET)
+        self._records.at(name).put(name, value, UNSET)
 
     def set(self, name: str, value: V, *, ttl: Seconds = UNSET, tag: str | None = None) -> None:
         """Stores a value under a name; it is committed on return.
@@ -140,18 +145,15 @@ class Cache(MutableMapping[str, V]):
         Raises:
             NotSerializable: the value cannot be encoded; says where in it. LockTimeout, ReadOnly, StorageError.
         """
-        self._records.put(name, value, ttl, check_tag(tag))
+        self._records.at(name).put(name, value, ttl, check_tag(tag))
 
     def add(self, name: str, value: V, *, ttl: Seconds = UNSET, tag: str | None = None) -> bool:
         """Stores a value only where there is no such record, as one step; returns whether it did."""
-        return self._records.add(name, value, ttl, check_tag(tag))
+        return self._records.at(name).add(name, value, ttl, check_tag(tag))
 
     def setdefault(self, name: str, default: V = None) -> V:  # type: ignore[assignment]
         """Returns the value of that name; where there is none, `default` is stored and returned. One step."""
-        value: V = self._find(name)
-        if value is MISSING:
-            value = self._records.store.setdefault(name, default)
-            self._records.evictor.wrote_one()
+        value: V = self._records.at(name).setdefault(name, default)
         return value
 
     def incr(self, name: str, delta: int = 1, *, default: int = 0) -> int:
@@ -162,7 +164,8 @@ class Cache(MutableMapping[str, V]):
         Raises:
             TypeError: the value, `delta` or `default` is not an int; nothing was written.
         """
-        return self._records.changing(name, lambda: self._records.store.incr(name, delta, default=default))
+        records = self._records.at(name)
+        return records.changing(name, lambda: records.store.incr(name, delta, default=default))
 
     def decr(self, name: str, delta: int = 1, *, default: int = 0) -> int:
         """Subtracts `delta` from a whole number, as `incr`."""
@@ -176,7 +179,9 @@ class Cache(MutableMapping[str, V]):
         Raises:
             KeyError: no such record; and whatever `fn` raises, with nothing written.
         """
-        return self._records.changing(name, lambda: self.store.modify(name, fn))
+        records = self._records.at(name)
+        value: V = records.changing(name, lambda: records.store.modify(name, fn))
+        return value
 
     def touch(self, name: str, ttl: Seconds = UNSET) -> bool:
         """Gives a record a new lifetime, from now; returns whether there is one. Its tag stays.
@@ -185,10 +190,11 @@ class Cache(MutableMapping[str, V]):
             Untrusted: it was not sealed by a key of yours, and nothing else is.
         """
         check_ttl(None if ttl is UNSET else ttl)
-        if name not in self._records.store:  # without waiting for writers
+        records = self._records.at(name)
+        if name not in records.store:  # without waiting for writers
             return False
         try:
-            self._records.changing(name, lambda: self._records.store.touch(name, ttl))
+            records.changing(name, lambda: records.store.touch(name, ttl))
         except KeyError:  # deleted meanwhile
             return False
         return True
@@ -199,10 +205,9 @@ class Cache(MutableMapping[str, V]):
     def pop(self, name: str, default: V | D) -> V | D: ...
     def pop(self, name: str, default: Any = MISSING) -> Any:
         """Deletes a record and returns its value, as one step; one that cannot be decoded stays."""
-        store = self._records.store
-        return self._records.removing(
-            lambda _: (name,), lambda: store.pop(name) if default is MISSING else store.pop(name, default)
-        )
+        records = self._records.at(name)
+        given = () if default is MISSING else (default,)
+        return records.removing(lambda _: (name,), lambda: records.store.pop(name, *given))
 
     def popitem(self, last: bool = True) -> tuple[str, V]:
         """Deletes the record that was inserted last (`last=False`: first), and returns name and value. One step.
@@ -210,16 +215,16 @@ class Cache(MutableMapping[str, V]):
         Raises:
             KeyError: the cache is empty.
         """
-        store = self._records.store
-        return self._records.removing(lambda pair: (pair[0],), lambda: store.popitem(last))
+        return self._records.popitem(last=last)
 
     def delete(self, name: str) -> bool:
         """Deletes a record; returns whether there was one."""
-        return self._records.removing(lambda _: (name,), lambda: self._records.store.delete(name))
+        records = self._records.at(name)
+        return records.removing(lambda _: (name,), lambda: records.store.delete(name))
 
     def discard_unreadable(self, name: str) -> bool:
         """Deletes a record that cannot be read or trusted, so that `add` finds none; returns whether it did."""
-        return self._records.discard_unreadable(name)
+        return self._records.at(name).discard_unreadable(name)
 
     def __delitem__(self, name: str) -> None:
         """Deletes a record. Raises: KeyError: there is none; `delete` returns False then."""
@@ -244,10 +249,7 @@ class Cache(MutableMapping[str, V]):
 
     def delete_many(self, names: Iterable[str]) -> int:
         """Deletes the records of those names, as one transaction; returns how many there were."""
-        if isinstance(names, str):
-            return self._records.store.delete_many(names)  # says what is wrong
-        wanted = list(names)
-        return self._records.removing(lambda _: wanted, lambda: self._records.store.delete_many(wanted))
+        return self._records.delete_many(names)
 
     def clear(self) -> None:
         """Deletes all records."""
@@ -257,7 +259,7 @@ class Cache(MutableMapping[str, V]):
 
     def tag_of(self, name: str) -> str | None:
         """Returns the tag of a record; None where it has none, or there is no such record."""
-        note = self._records.notes.current(name)
+        note = self._records.at(name).notes.current(name)
         return None if note is None else note.tag
 
     def evict(self, tag: str) -> int:
@@ -266,21 +268,21 @@ class Cache(MutableMapping[str, V]):
         In pages, each a transaction, between which other writers get their turn. Records that others tag meanwhile
         may stay.
         """
-        return self._records.notes.evict(new_name(tag, "tag"))
+        return self._records.evict(new_name(tag, "tag"))
 
     def purge(self) -> int:
         """Deletes the expired records; returns how many. Writers do so in passing, a few with every 100th write.
 
         As `Store.purge`, it leaves records that no key of yours sealed.
         """
-        return self._records.evictor.purge()
+        return self._records.purge()
 
     def cull(self) -> int:
         """Deletes the expired records, then evicts until the cache is within its bounds; returns how many it deleted.
 
         Writes do so by themselves; call it after the bounds became lower.
         """
-        return self._records.evictor.cull()
+        return self._records.cull()
 
     # -- computing
 
@@ -312,13 +314,13 @@ class Cache(MutableMapping[str, V]):
             coroutine function; `memoize` takes those.
         """
         if early == 0:
-            value: V = self._records.find_readable(name)
+            value: V = self._records.at(name).find_readable(name)
             if value is not MISSING:
                 return value
         check_early(early)
         check_ttl(None if ttl is UNSET else ttl)
         check_computes(fn)
-        keeper = Keeper(self._records, Keeping(ttl, check_tag(tag), early))
+        keeper = Keeper(self._records.at(name), Keeping(ttl, check_tag(tag), early))
         return once(Computation(name, keeper), check_wait(wait), new_name(name), fn)  # type: ignore[no-any-return]
 
     @overload
@@ -376,8 +378,7 @@ class Cache(MutableMapping[str, V]):
 
     def transaction(self) -> AbstractContextManager[Any]:
         """All or nothing, as `Store.transaction`; what is over the bounds is evicted after the commit."""
-        notes = self._records.notes
-        return self._records.ns.transaction(notes.notes, notes.tags, block=True)
+        return self._records.transaction()
 
     def lock(self, name: str, timeout: float | None = None) -> Lock:
         """Returns a lock of that name between threads and processes, as `Store.lock`."""
@@ -437,7 +438,7 @@ class Cache(MutableMapping[str, V]):
     # -- the cache
 
     @property
-    def store(self) -> Store[V]:
+    def store(self) -> AnyStore[V]:
         """The mapping of its records. What is written through it is not counted against the bounds, nor tagged."""
         return self._records.store
 
@@ -467,8 +468,7 @@ class Cache(MutableMapping[str, V]):
 
     def reset_stats(self) -> None:
         """Begins to count hits, misses and evictions anew, for all processes; one opened with mode="r" does not."""
-        self._records.ns.check_open()
-        self._records.accesses.reset()
+        self._records.reset()
 
     def close(self) -> None:
         """Closes; a second call does nothing. Raises: StoreError: this thread is in a transaction of the file."""
@@ -507,6 +507,6 @@ def reopened(cls: type[Cache[Any]], records: tuple[Any, ...]) -> Cache[Any]:
     return cache
 
 
-def _parts(records: CacheRecords) -> dict[str, Any]:
+def _parts(records: CacheRecords | ShardedRecords) -> dict[str, Any]:
     """The attributes of a cache: its records, and the read of one, which it calls most."""
     return {"_records": records, "_find": records.find}

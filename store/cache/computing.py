@@ -16,11 +16,12 @@ from math import log
 from typing import Any, NamedTuple
 
 from store.cache.notes import Note
-from store.cache.records import CacheRecords
+from store.cache.sharded import AnyRecords
 from store.codecs import CodecChoice
 from store.errors import CodecUnavailable, InUse, LockTimeout, RecordError, StoreError
 from store.memo.records import BUSY, HELD, NONE, UNCHANGEABLE
 from store.memo.sources import Outcome
+from store.opened.locks import Lock
 from store.opened.namespace import Namespace
 from store.opened.sentinels import MISSING, Unset
 
@@ -46,7 +47,7 @@ def is_due(note: Note, now: float, early: float, chance: float) -> bool:
 class Keeper:
     """Puts computed values into a cache, and tells when they are due again."""
 
-    def __init__(self, records: CacheRecords, keeping: Keeping) -> None:
+    def __init__(self, records: AnyRecords, keeping: Keeping) -> None:
         self.records, self.keeping = records, keeping
 
     def place(self) -> tuple[str, ...]:
@@ -58,28 +59,26 @@ class Keeper:
     def put(self, name: str, outcome: Outcome, codec: CodecChoice | None = None) -> None:
         """Stores a value, with what it took to compute if that is needed."""
         ttl, tag, early = self.keeping
-        self.records.put(name, outcome.value, ttl, tag, cost=outcome.seconds if early else None, codec=codec)
+        records = self.records.at(name)
+        records.put(name, outcome.value, ttl, tag, cost=outcome.seconds if early else None, codec=codec)
 
     def due(self, name: str) -> str | None:
         """The version of a record that is to be computed anew before it expires; None: it is not."""
         early, note = self.keeping.early, None
         if early and self.records.ns.options.mode != "r":  # which could not keep the new value
             with suppress(RecordError):
-                note = self.records.notes.of(name)
+                note = self.records.at(name).notes.of(name)
         if note is None or not is_due(note, self.records.ns.clock(), early, random.random()):
             return None
         return note.version
 
     def is_in(self, name: str, version: str) -> bool:
         """Whether the record is in that version still."""
-        return self.records.notes.version(name) == version
+        return self.records.at(name).notes.version(name) == version
 
     def note(self, *, hit: bool) -> None:
         """Counts a call."""
-        if hit:
-            self.records.accesses.count(hits=1)
-        else:
-            self.records.accesses.count(misses=1)
+        self.records.count(hits=int(hit), misses=int(not hit))
 
 
 class Computation:
@@ -90,7 +89,7 @@ class Computation:
     def __init__(self, name: str, keeper: Keeper) -> None:
         self.label = f"get_or_compute({name!r:.80})"
         self._keeper = keeper
-        self._records = keeper.records
+        self._records = keeper.records.at(name)
         self.place, self.due, self.is_in, self.note = keeper.place, keeper.due, keeper.is_in, keeper.note
 
     def hit(self, name: str) -> Outcome | None:
@@ -149,9 +148,9 @@ class CacheOrigin:
         self.place, self.due, self.is_in, self.note = keeper.place, keeper.due, keeper.is_in, keeper.note
 
     @contextmanager
-    def open(self) -> Iterator[Results]:
+    def open(self, name: str | None = None) -> Iterator[Results]:
         """The cache is open already, and stays open."""
-        yield Results(self._keeper.records)
+        yield Results(self._keeper.records if name is None else self._keeper.records.at(name))
 
     def put(self, records: Any, name: str, outcome: Outcome, codec: str | None, ttl: float | None) -> None:
         """Stores an outcome with the lifetime and tag of the function's results."""
@@ -164,7 +163,7 @@ class CacheOrigin:
         return _origin, (self._keeper.records, self._keeper.keeping)
 
 
-def _origin(records: CacheRecords, keeping: Keeping) -> CacheOrigin:
+def _origin(records: AnyRecords, keeping: Keeping) -> CacheOrigin:
     """The origin again, in another process."""
     return CacheOrigin(Keeper(records, keeping))
 
@@ -172,9 +171,12 @@ def _origin(records: CacheRecords, keeping: Keeping) -> CacheOrigin:
 class Results:
     """The results in a cache, with those methods of `Store` that `store.memo` calls."""
 
-    def __init__(self, records: CacheRecords) -> None:
+    def __init__(self, records: AnyRecords) -> None:
         self._records = records
-        self.lock, self.names = records.lock, records.store.names
+        self.names, self.delete_many = records.store.names, records.delete_many
+
+    def lock(self, name: str, seconds: float) -> Lock:
+        return self._records.at(name).lock(name, seconds)
 
     @property
     def opened(self) -> Namespace:
@@ -182,18 +184,14 @@ class Results:
         return self._records.ns
 
     def get(self, name: str, default: Any) -> Any:
-        value = self._records.peek(name)
+        value = self._records.at(name).peek(name)
         return default if value is MISSING else value
 
     def get_many(self, names: Iterable[str]) -> dict[str, Any]:
-        return {name: value for name in names if (value := self._records.peek(name)) is not MISSING}
+        return {name: value for name in names if (value := self._records.at(name).peek(name)) is not MISSING}
 
     def delete(self, name: str) -> bool:
         return self.delete_many((name,)) > 0
-
-    def delete_many(self, names: Iterable[str]) -> int:
-        wanted = list(names)
-        return self._records.removing(lambda _: wanted, lambda: self._records.store.delete_many(wanted))
 
     def delete_prefix(self, prefix: str) -> int:
         deleted, after = 0, None

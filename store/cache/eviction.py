@@ -59,8 +59,10 @@ class Evictor:
     """
 
     def __init__(
-        self, records: Namespace, notes: Notes, eviction: Eviction, accesses: Accesses, bounds: Bounds
-    ) -> None:
+        self, records: Namespace, notes: Notes, eviction: Eviction, accesses: Accesses, bounds: Bounds,
+        shards: int = 1,
+    ) -> None:  # fmt: skip
+        """`shards`: how many evictors of this process share the bound of bytes, which are counted together."""
         self.bounds = bounds
         self.error: StoreError | None = None
         """Why the last attempt failed, if it did."""
@@ -68,7 +70,7 @@ class Evictor:
         """Records that this object evicted."""
         self.eviction = eviction
         self._records, self._notes, self._accesses = records, notes, accesses
-        self._bytes_step = inf if bounds.max_bytes is None else bounds.max_bytes // SHARE
+        self._bytes_step = inf if bounds.max_bytes is None else bounds.max_bytes // SHARE // shards
         self._records_step = inf if bounds.max_records is None else max(1, bounds.max_records // SHARE)
         self._most_unseen = 0 if bounds.max_records is None else bounds.max_records // UNSEEN
         self._bytes_left = self._records_left = 0.0  # until the next look

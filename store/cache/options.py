@@ -21,6 +21,12 @@ class CacheOptions(OpeningOptions, total=False):
     codec: CodecChoice
 
 
+class AdapterOptions(CacheOptions, total=False):
+    """Those that an adapter of a framework hands on to `Cache`."""
+
+    shards: int
+
+
 class Bounds(NamedTuple):
     """How large a cache may become, and which records go first."""
 
@@ -40,10 +46,34 @@ class Bounds(NamedTuple):
             raise ValueError(f"cull_records is a number from 0 to max_records, not {self.cull_records}")
         return self
 
+    def of_shard(self, index: int, shards: int, *, together: bool) -> Bounds:
+        """The bounds of one of several shards: its share of the records, and of the bytes.
+
+        `together`: the engine counts the bytes of all shards at once, which the bound of all is compared with.
+
+        Raises: ValueError: there is less than a record or `LEAST_BYTES` for each.
+        """
+        if self.max_records is not None and self.max_records < shards:
+            raise ValueError(f"max_records is divided among the {shards} shards: a number from {shards} up")
+        if together or self.max_bytes is None:
+            most = self.max_bytes
+        elif (most := self.max_bytes // shards) < LEAST_BYTES:
+            least = shards * LEAST_BYTES
+            raise ValueError(f"max_bytes is divided among the {shards} shards: a number from {least} up")
+        records = None if self.max_records is None else _share(self.max_records, index, shards)
+        return self._replace(
+            max_bytes=most, max_records=records, cull_records=_share(self.cull_records, index, shards)
+        )
+
     def expected_records(self) -> int:
         """About how many records the cache will have."""
         by_bytes = 2**20 if self.max_bytes is None else self.max_bytes // USUAL_RECORD_BYTES
         return by_bytes if self.max_records is None else min(self.max_records, by_bytes)
+
+
+def _share(number: int, index: int, shards: int) -> int:
+    """What one of the shards has of a number: the first ones have what is left over."""
+    return number // shards + (index < number % shards)
 
 
 def _check_bound(bound: int | None, what: str, least: int) -> None:

@@ -1,11 +1,13 @@
 """`CacheRecords`: the records of one opened cache, and the parts that count, note and bound them.
 
-`Cache` holds one, as `Store` holds a `Namespace`; what computes values takes it as well.
+`Cache` holds one, or one for each shard, as `Store` holds a `Namespace`; what computes values takes it as well. One
+file because all operations need the same four parts: the store, the notes, the accesses and the evictor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from store.cache.eviction import Evictor
@@ -40,8 +42,11 @@ class CacheRecords:
         evictor: keeps them within the bounds.
     """
 
-    def __init__(self, store: Store[Any], bounds: Bounds) -> None:
-        """Takes over `store`, which it closes. Raises: Unsupported: the engine cannot evict."""
+    def __init__(self, store: Store[Any], bounds: Bounds, *, expected: int | None = None, shards: int = 1) -> None:
+        """Takes over `store`, which it closes. Raises: Unsupported: the engine cannot evict.
+
+        `expected`: about how many records there will be; None: by the bounds. `shards`: as of `Evictor`.
+        """
         ns = store.opened
         self.store, self.bounds = store, bounds
         self.notes = Notes(ns)
@@ -49,12 +54,15 @@ class CacheRecords:
             eviction = supported(ns.engine.eviction, ns.engine.kind, "what a bounded cache needs")
             self._eviction = eviction
             self.accesses = eviction.accesses(
-                ns.name, bounds.expected_records(), now=ns.clock, frequencies=bounds.policy == "lfu"
+                ns.name,
+                bounds.expected_records() if expected is None else expected,
+                now=ns.clock,
+                frequencies=bounds.policy == "lfu",
             )
         except BaseException:
             self.notes.close()
             raise
-        self.evictor = Evictor(ns, self.notes, eviction, self.accesses, bounds)
+        self.evictor = Evictor(ns, self.notes, eviction, self.accesses, bounds, shards)
         self._read, self._count = ns.get, self.accesses.count
         self._note: Callable[[str], None] = self.accesses.note if bounds.policy in ("lru", "lfu") else _nothing
 
@@ -62,6 +70,10 @@ class CacheRecords:
     def ns(self) -> Namespace:
         """The parts of the store."""
         return self.store.opened
+
+    def at(self, name: str) -> CacheRecords:
+        """The records that have that name: these."""
+        return self
 
     # -- reading
 
@@ -168,15 +180,22 @@ class CacheRecords:
             self.evictor.wrote_one()
         return added
 
-    def put_many(self, other: Any, named: Mapping[str, Any], ttl: float | Unset | None, tag: str | None) -> None:
-        """Stores what `dict.update` takes, as one transaction."""
+    def put_many(
+        self,
+        other: Any,
+        named: Mapping[str, Any],
+        ttl: float | Unset | None,
+        tag: str | None,
+        moments: Mapping[str, float] | None = None,
+    ) -> None:
+        """Stores what `dict.update` takes, as one transaction; `moments` as in `writing.update`."""
         if tag is None:
-            writing.update(self.ns, other, named, ttl)
+            writing.update(self.ns, other, named, ttl, moments)
         else:
             pairs = dict(writing.pairs_of(other, named))
 
             def work() -> None:
-                writing.update(self.ns, pairs, {}, ttl)
+                writing.update(self.ns, pairs, {}, ttl, moments)
                 self.notes.write([new_name(name) for name in pairs], tag)
 
             self.notes.together(work)
@@ -205,6 +224,37 @@ class CacheRecords:
 
         return self.notes.together(work)
 
+    def setdefault(self, name: str, default: Any) -> Any:
+        """The value of that name; where there is none, `default` is stored and returned. One step."""
+        value = self.find(name)
+        if value is MISSING:
+            value = self.store.setdefault(name, default)
+            self.evictor.wrote_one()
+        return value
+
+    def popitem(self, *, last: bool) -> tuple[str, Any]:
+        """See `Cache.popitem`."""
+        return self.removing(lambda pair: (pair[0],), lambda: self.store.popitem(last))
+
+    def delete_many(self, names: Iterable[str]) -> int:
+        """Deletes the records of those names, as one transaction; returns how many there were."""
+        if isinstance(names, str):
+            return self.store.delete_many(names)  # says what is wrong
+        wanted = list(names)
+        return self.removing(lambda _: wanted, lambda: self.store.delete_many(wanted))
+
+    def evict(self, tag: str) -> int:
+        """See `Cache.evict`."""
+        return self.notes.evict(tag)
+
+    def purge(self) -> int:
+        """See `Cache.purge`."""
+        return self.evictor.purge()
+
+    def cull(self) -> int:
+        """See `Cache.cull`."""
+        return self.evictor.cull()
+
     def clear(self) -> None:
         """Deletes all records, and their notes."""
         if not self.notes.in_use():
@@ -217,7 +267,24 @@ class CacheRecords:
 
         self.notes.together(work)
 
+    def clear_notes(self) -> None:
+        """Deletes all notes: mode "n" has deleted the records."""
+        self.notes.clear()
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """See `Cache.transaction`."""
+        return self.ns.transaction(self.notes.notes, self.notes.tags, block=True)
+
     # -- figures
+
+    def count(self, *, hits: int = 0, misses: int = 0) -> None:
+        """Counts calls of functions, whose results are records."""
+        self._count(hits=hits, misses=misses)
+
+    def reset(self) -> None:
+        """See `Cache.reset_stats`."""
+        self.ns.check_open()
+        self.accesses.reset()
 
     def stats(self) -> CacheStats:
         """See `Cache.stats`."""

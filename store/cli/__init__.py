@@ -24,6 +24,7 @@ SECTIONS = {
         "namespaces": "listing", "stats": "info", "purge": "maintenance", "verify": "maintenance",
         "compact": "maintenance", "backup": "backups", "restore": "backups", "recover": "backups",
         "copy": "backups", "destroy": "backups", "upgrade": "maintenance",
+        "reshard": "sharding",
     },
     "In and out": {"import": "importing", "export": "exporting"},
     "Trust": {"inspect": "trust", "admit": "trust", "key": "keys", "rekey": "keys"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -14,19 +13,21 @@ from typing import Any
 import click
 
 from store import Store
-from store.care.foreign import TRUST, Foreign
+from store.care.foreign import TRUST
 from store.care.raw import import_raw
-from store.cli.output.exits import exit_with_error, reported_as, usage_error
+from store.cli.output.exits import exit_with_error, usage_error
 from store.cli.output.json_output import print_array
 from store.cli.output.progress import counted
 from store.cli.output.terminal import note, on_one_line, shown_name, shown_place
 from store.cli.reading import options
 from store.cli.reading.opening import open_as, open_store
+from store.cli.reading.sources import check_options, check_place, secret_keys_in
 from store.compat.diskcache.importing import CacheForm
 from store.compat.sqlitedict.importing import import_tables
 from store.errors import StoreNotFound
+from store.importers.contract import Keys
 from store.importers.formats.sqlitedict import tables_at
-from store.importers.kinds import SIGNED, TABLES, check_source, importers
+from store.importers.kinds import importers
 from store.importers.run import ON_CONFLICT, OUTCOMES, TROUBLE, Imported, import_into
 from store.sessions import Sessions
 from store.sessions.importing import SessionForm
@@ -37,20 +38,9 @@ KINDS = (
     "requests-cache", "joblib-memory", "pickles", "joblib", "json",
 )  # fmt: skip
 CACHE_NAMESPACE = "cache"  # the default of `store.cache.Cache`
+SESSION_CODECS = ("json", "pickle")
 MOST_TABLES = 20  # tables of a file that are named
 MOST_RENAMED = 10  # imported records with a changed name that are noted; the others are counted
-
-
-def _keys_of(file: str) -> list[bytes]:
-    """The type of --secret-key-file: the lines of a file."""
-    try:
-        with open(file, "rb") as lines:
-            keys = [line for line in lines.read().splitlines() if line]
-    except OSError as exc:
-        raise click.BadParameter(f"{file} cannot be read: {exc.strerror or exc}") from None
-    if not keys:
-        raise click.BadParameter(f"{file} has no key: write SECRET_KEY on its first line")
-    return keys
 
 
 @click.command("import")
@@ -74,12 +64,21 @@ def _keys_of(file: str) -> list[bytes]:
     "--table", metavar="T", type=options.text, help="Of a sqlitedict or Django's database: only this table."
 )
 @click.option(
-    "--secret-key-file", "secret_keys", metavar="FILE", type=_keys_of,
+    "--secret-key-file", "secret_keys", metavar="FILE", type=secret_keys_in,
     help="Of Django's sessions: only those signed with a SECRET_KEY in FILE, which has one on each line.",
 )  # fmt: skip
 @click.option(
     "--session-age", metavar="TIME", type=options.seconds,
     help="Of Django's session files: SESSION_COOKIE_AGE, after which one expires; 14d.",
+)  # fmt: skip
+@click.option(
+    "--key-prefix", metavar="P", type=options.text,
+    help="Of sessions on a Redis server: KEY_PREFIX of Django's cache, or SESSION_KEY_PREFIX of Flask-Session; "
+    "none, and session:.",
+)  # fmt: skip
+@click.option(
+    "--key-version", metavar="N", type=click.IntRange(0),
+    help="Of Django's sessions on a Redis server: VERSION of its cache; 1.",
 )  # fmt: skip
 @click.option(
     "--tables",
@@ -93,6 +92,10 @@ def _keys_of(file: str) -> list[bytes]:
 @click.option(
     "--sessions", "as_sessions", is_flag=True,
     help="Of django-sessions: DST has sessions (store.Sessions); visitors stay logged in.",
+)  # fmt: skip
+@click.option(
+    "--codec", type=click.Choice(SESSION_CODECS),
+    help="With --sessions, how DST stores them: pickle holds tuples and dates too; json, as Django does.",
 )  # fmt: skip
 @click.option(
     "--encoded", is_flag=True,
@@ -114,6 +117,7 @@ def import_(
     tables: bool,
     compat: bool,
     as_sessions: bool,
+    codec: str | None,
     **how: Any,
 ) -> None:
     """Copies records from another program's file.
@@ -124,8 +128,13 @@ def import_(
     loaded, unless --trust says otherwise (run it where they can be imported: PYTHONPATH=.). It can be stopped;
     rerunning resumes, and leaves alone what is there. The exit code is 1 if a record was refused or failed.
 
-    Files of cachelib, flask-session and django-cache are named after a hash of the key, and so are their records;
-    those of joblib-memory are called module/function/hash of the arguments.
+    Sessions of Django and Flask-Session may also be on a Redis or Valkey server or cluster. SRC is then
+    redis://user:password@host:port/database; the password may be in the variable REDISCLI_AUTH instead. For example
+    `store import django-sessions redis://localhost:6379/1 sessions.db --sessions --key-prefix shop`, or
+    `store import flask-session redis://localhost:6379/0 app.db --namespace flask-session`.
+
+    Files of cachelib, flask-session and django-cache are named after a hash of the key, and so are their records,
+    those of flask-session on a server too; those of joblib-memory are called module/function/hash of the arguments.
 
     A sqlitedict with one table keeps its names; with several, a record is called `table:name`. --table T copies only
     one, under its own names; --tables copies each into the namespace of its name, the table `unnamed` into the
@@ -154,16 +163,17 @@ def import_(
             f"{words[0]!r} is no kind of source: one of {', '.join(KINDS)}; for a raw export pass --raw"
         )
     kind, source, path = options.words_of(words, ("KIND", "SRC", "DST"))
-    source = os.path.abspath(source)
-    _check(kind, namespace, tables, compat, how)
     if as_sessions and (kind != "django-sessions" or as_cache or how["prefix"]):
         raise usage_error("--sessions goes with django-sessions alone, and without --cache and --prefix")
+    if codec and not as_sessions:
+        raise usage_error("--codec goes with --sessions alone")
+    check_options(kind, source, namespace, tables, compat, how)
     how["secret_keys"] = how["secret_keys"] or ()
-    check_source(kind, source)
+    source = check_place(kind, source, Keys(how["key_prefix"], how["key_version"]))
     if kind == "sqlitedict" and how["table"] is None:
         _tell_of_tables(source, tables)
     counts: Counter[str] = Counter()
-    opener, options_of = _kind_of_target(namespace, as_cache or compat, as_sessions)
+    opener, options_of = _kind_of_target(namespace, as_cache or compat, as_sessions, codec)
     with _target(path, dry_run, opener, options_of) as s:
         how["form"] = CacheForm() if compat else SessionForm() if as_sessions else None
         found = _found(s, kind, source, tables, dry_run=dry_run, **how)
@@ -175,23 +185,6 @@ def import_(
     if not as_array:
         click.echo(", ".join(_summary(counts, dry_run)))
     exit_with_error(any(counts[outcome] for outcome in TROUBLE))
-
-
-def _check(kind: str, namespace: str | None, tables: bool, compat: bool, how: dict[str, Any]) -> None:
-    """Checks options before a store is made for a source that cannot be read. Raises: click.UsageError."""
-    with reported_as(usage_error):
-        Foreign(how["trust"], how["allow"])
-    if how["table"] is not None and kind not in TABLES:
-        raise usage_error(f"--table goes with {', '.join(TABLES)} alone")
-    for option, given in (("--tables", tables), ("--encoded", how["encoded"])):
-        if given and kind != "sqlitedict":
-            raise usage_error(f"{option} goes with sqlitedict alone")
-    if compat and (kind != "diskcache" or namespace or how["prefix"]):
-        raise usage_error("--compat goes with diskcache alone, and without --namespace and --prefix")
-    if tables and (namespace or how["table"] is not None):
-        raise usage_error("--tables copies each table into a namespace of its own; leave out --table and --namespace")
-    if (how["secret_keys"] or how["session_age"] is not None) and kind not in SIGNED:
-        raise usage_error("--secret-key-file and --session-age go with django-sessions alone")
 
 
 def _tell_of_tables(source: str, tables: bool) -> None:
@@ -211,7 +204,7 @@ def _tell_of_tables(source: str, tables: bool) -> None:
 def _found(s: Store[Any], kind: str, source: str, tables: bool, **how: Any) -> Iterator[Imported]:
     if not tables:
         return import_into(s, kind, source, **how)
-    for option in ("table", "secret_keys", "session_age", "form"):
+    for option in ("table", "secret_keys", "session_age", "key_prefix", "key_version", "form"):
         del how[option]
     return import_tables(s, source, **how)
 
@@ -226,7 +219,7 @@ def _check_raw_alone() -> None:
 
 
 def _kind_of_target(
-    namespace: str | None, as_cache: bool, as_sessions: bool
+    namespace: str | None, as_cache: bool, as_sessions: bool, codec: str | None
 ) -> tuple[Callable[..., Any], dict[str, Any]]:
     """What opens the target, and with which options.
 
@@ -234,7 +227,7 @@ def _kind_of_target(
     """
     given = {} if namespace is None else {"namespace": namespace}
     if as_sessions:
-        return _store_of_sessions, given
+        return _store_of_sessions, {"codec": codec or SESSION_CODECS[0], **given}
     if as_cache:
         bounds = {"max_bytes": None, "policy": "none"}
         return late("store.cache:Cache", "caches"), {"namespace": CACHE_NAMESPACE, **bounds, **given}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 import click
 
-from store import Record, Store
+from store import Record
 from store.cli.output.exits import usage_error
 from store.cli.output.json_output import as_json, print_array
 from store.cli.output.tables import Column, print_table
@@ -20,7 +20,10 @@ from store.cli.reading import options
 from store.cli.reading.groups import Commands
 from store.cli.reading.opening import open_store
 from store.cli.reading.values import read_text
+from store.mapping.sharding.layout import shards_of
+from store.mapping.sharding.sharded import AnyStore
 from store.opened.arguments import public
+from store.opened.options import Mode
 from store.sessions import Sessions, UserSessions
 from store.sessions.ids import hash_in
 
@@ -64,8 +67,8 @@ def count(path: str, user: str | None, namespace: str) -> None:
       store sessions count app.db --user alice
       store sessions count app.db --namespace sessions
     """
-    with open_store(path, mode="r", namespace=namespace) as s, _all_or_of(user, s) as found:
-        click.echo(len(found))
+    with _sessions(path, "r", namespace) as found:
+        click.echo(len(found if user is None else _of(user, found)))
 
 
 @sessions.command()
@@ -86,8 +89,8 @@ def ls(path: str, limit: int | None, as_array: bool, user: str | None, namespace
       store sessions ls app.db --user alice
       store sessions ls app.db --json
     """
-    with open_store(path, mode="r", namespace=namespace) as s, _all_or_of(user, s) as found:
-        records = islice(found.records(), limit)
+    with _sessions(path, "r", namespace) as found:
+        records = islice((found if user is None else _of(user, found)).records(), limit)
         if as_array:
             print_array(map(as_json, records))
         else:
@@ -106,8 +109,8 @@ def clear(path: str, namespace: str) -> None:
     Examples:
       store sessions clear app.db
     """
-    with open_store(path, mode="w", namespace=namespace) as s:
-        click.echo(f"cleared {s.purge()}")
+    with _sessions(path, "w", namespace) as found:
+        click.echo(f"cleared {found.clear_expired()}")
 
 
 # An id may begin with "-": click would take it for an option, and show it in its error.
@@ -128,8 +131,8 @@ def rm(path: str, words: tuple[str, ...], user: str | None, namespace: str) -> N
       store sessions rm app.db --user alice
     """
     if user is not None and not words:
-        with open_store(path, mode="w", namespace=namespace) as s, _of(user, s) as found:
-            click.echo(f"ended {found.end()}")
+        with _sessions(path, "w", namespace) as found:
+            click.echo(f"ended {_of(user, found).end()}")
         return
     if user is not None:  # the argument may be an id: it is not shown
         raise usage_error("give a session or --user, not both")
@@ -143,17 +146,17 @@ def rm(path: str, words: tuple[str, ...], user: str | None, namespace: str) -> N
             f"a session is named by {LEAST_DIGITS} to {HASH_LENGTH} hexadecimal digits of its hash, as `store "
             "sessions ls` shows them; give an id on stdin, with - in its place"
         )
-    with open_store(path, mode="w", namespace=namespace) as s:
-        _delete_hash(s, digits, path)
+    with _sessions(path, "w", namespace) as found:
+        _delete_hash(found.store, digits, path)
 
 
 def _delete_id(path: str, id: str, namespace: str) -> None:
-    with open_store(path, mode="w") as s, Sessions(s, namespace=namespace) as found:
+    with _sessions(path, "w", namespace) as found:
         if not found.delete(id):
             raise click.ClickException(f"{public(path)} has no session of that id in namespace {namespace!r}")
 
 
-def _delete_hash(s: Store[Any], digits: str, path: str) -> None:
+def _delete_hash(s: AnyStore[Any], digits: str, path: str) -> None:
     names = [name for name in s.names() if hash_in(name).startswith(digits)]
     if len(names) > 1:
         raise click.ClickException(
@@ -168,15 +171,16 @@ def _delete_hash(s: Store[Any], digits: str, path: str) -> None:
 
 
 @contextmanager
-def _of(user: str, s: Store[Any]) -> Iterator[UserSessions]:
+def _sessions(path: str, mode: Mode, namespace: str) -> Iterator[Sessions]:
+    """The sessions at `path`, over as many shards as they have."""
+    with open_store(path, mode=mode) as s, Sessions(s, namespace=namespace, shards=shards_of(s, namespace)) as found:
+        yield found
+
+
+def _of(user: str, found: Sessions) -> UserSessions:
     if not user:
         raise usage_error("--user is empty")
-    with Sessions(s, namespace=s.namespace) as found:
-        yield found.by(user)
-
-
-def _all_or_of(user: str | None, s: Store[Any]) -> AbstractContextManager[Store[Any] | UserSessions]:
-    return nullcontext(s) if user is None else _of(user, s)
+    return found.by(user)
 
 
 def _cells(record: Record) -> tuple[str, ...]:

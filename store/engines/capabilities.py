@@ -343,6 +343,8 @@ class Eviction(Protocol):
 
     random: Any
     """The source of random numbers, as the module `random` has them; tests set a `random.Random`."""
+    counts_together: bool
+    """Whether `live_bytes` and the figures of `accesses` are of all namespaces of the store at once, as of a file."""
 
     def live_bytes(self, namespace: str) -> int:
         """The bytes that records take.

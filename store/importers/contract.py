@@ -1,8 +1,8 @@
-"""The contract of an importer: the records of another program's file, one after the other, nothing decoded."""
+"""The contract of an importer: the records of another program's file or server, one by one, nothing decoded."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, NamedTuple, Protocol
 
 
@@ -12,7 +12,8 @@ class Found(NamedTuple):
     `key` is its name there, `value` its value. With a `codec`, `value` is bytes for that codec; with a `key_codec` so
     is `key`. `expires` is in Unix seconds, `tag` names a group that a cache can evict. `table` is set where a source
     has several, and goes before the name. With a `problem` there is no value: the record failed, or was left out on
-    purpose (`skipped`).
+    purpose (`skipped`). `may_repeat`: its source may give this record again, and gives no two records the same name.
+    `wanted` is the class that the value must have.
     """
 
     key: Any
@@ -24,6 +25,8 @@ class Found(NamedTuple):
     key_codec: str | None = None
     tag: Any = None
     table: str = ""
+    may_repeat: bool = False
+    wanted: type = object
 
 
 class Form(Protocol):
@@ -54,6 +57,34 @@ class Importer(Protocol):
         Raises:
             Corrupt: the source is damaged; the records before that were given. StorageError: it cannot be read.
             CodecUnavailable: this Python lacks the module that reads it.
+        """
+
+
+class Keys(NamedTuple):
+    """How a program made its keys on a server, as its settings have it; None: by default."""
+
+    prefix: str | None = None
+    version: int | None = None
+
+
+class ServerImporter(Protocol):
+    """Reads one kind of source on a server, and never writes. Stateless, hence safe across threads and processes."""
+
+    name: str
+    """The kind of source, as on the command line."""
+
+    def check(self, url: str, keys: Keys) -> None:
+        """Looks whether there are such records, and whether the server lets them be read.
+
+        Raises:
+            ValueError: the URL or `keys` can never be right. StorageError: the server cannot be read, or has none.
+        """
+
+    def read(self, url: str, keys: Keys, clock: Callable[[], float]) -> Generator[Found]:
+        """The records, read as the result is, in any order. `clock`: from which expiries are counted.
+
+        Raises:
+            ValueError, StorageError: as `check`; or not all could be read, and those before that were given.
         """
 
 

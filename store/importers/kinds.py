@@ -1,4 +1,4 @@
-"""The kinds of sources, and which of them is at a path."""
+"""The kinds of sources, and which of them is at a path or a URL."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import errno
 import os
 
 from store.errors import NotAStore, StorageError
-from store.importers.contract import Importer
+from store.importers.contract import Importer, Keys, ServerImporter
 from store.importers.files import is_our_store
+from store.importers.redis_place import SCHEMES, scheme_of
 from store.system.registry import Registry
 
 importers = Registry("importer")
@@ -28,6 +29,13 @@ for _kind, _where in {
     "json": "json:importer",
 }.items():
     importers.register(_kind, f"store.importers.formats.{_where}")
+
+server_importers = Registry("importer")
+"""Kind of source → `ServerImporter`, of the kinds that may also be on a Redis server."""
+server_importers.register(
+    "django-sessions", "store.importers.formats.django.cached_sessions:importer", install="redis"
+)
+server_importers.register("flask-session", "store.importers.formats.flask_session:importer", install="redis")
 
 TABLES = ("sqlitedict", "django-sessions", "django-cache")
 """Kinds of which `table` can choose one table."""
@@ -57,3 +65,26 @@ def check_source(source: str, path: str) -> Importer:
         raise StorageError(f"there is nothing of the kind {source} at {path}", errno=errno.ENOENT, path=path)
     remedy = f"; it looks like {' or '.join(others)}: `store import {others[0]} …`" if others else ""
     raise NotAStore(f"{path} is no source of the kind {source}{remedy}", path=path)
+
+
+def server_source(source: str, url: str) -> ServerImporter:
+    """The importer for that kind of source on a server.
+
+    Raises:
+        ValueError: there is none for this kind, or for this scheme. CodecUnavailable: redis-py is not installed.
+    """
+    if scheme_of(url) not in SCHEMES:
+        raise ValueError(f"a source is a file, a folder, or a URL of {', '.join(SCHEMES)}; not {scheme_of(url)}://…")
+    if source not in server_importers:
+        raise ValueError(
+            f"only {' and '.join(server_importers.names())} are read from a server, not the kind {source!r}"
+        )
+    found: ServerImporter = server_importers.load(source)
+    return found
+
+
+def check_server(source: str, url: str, keys: Keys) -> ServerImporter:
+    """As `server_source`, for a server that has such records. Raises: also as `ServerImporter.check`."""
+    importer = server_source(source, url)
+    importer.check(url, keys)
+    return importer

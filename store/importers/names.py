@@ -44,6 +44,21 @@ def as_text(data: bytes) -> str | bytes:
         return data
 
 
+def why_named_so(key: Any, table: str) -> str:
+    """Where a record has another name than its key in the source; else empty."""
+    if table:
+        return f"its key was {key!r:.200}, in the table {table!r:.100}"
+    return "" if type(key) is str else f"its key was {key!r:.200}"
+
+
+def as_shown(key: Any) -> str:
+    """A name for a key in reports, also of one that cannot become a name."""
+    try:
+        return name_of(key)
+    except ValueError:
+        return ascii(key)[1:-1] if type(key) is str else f"<{type(key).__qualname__}>"
+
+
 def _checked(name: str) -> str:
     try:
         name.encode()

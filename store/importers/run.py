@@ -12,14 +12,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from store.care.foreign import Foreign, check_storable, expiry_of, holds_same
 from store.errors import RecordError, StoreError, Untrusted, label
-from store.importers.contract import Form, Found, SignedImporter
-from store.importers.formats.sqlitedict import importer as sqlitedict
-from store.importers.kinds import SIGNED, TABLES, check_source, importers
-from store.importers.names import name_of
+from store.importers.contract import Form, Found
+from store.importers.names import as_shown, name_of, why_named_so
+from store.importers.sources import Options, records_of
 from store.importers.target import TaggedCache, Target
 from store.mapping.store import Store
 from store.opened.arguments import check_name
@@ -64,6 +63,8 @@ def import_into(
     encoded: bool = False,
     secret_keys: Iterable[str | bytes] = (),
     session_age: float | None = None,
+    key_prefix: str | None = None,
+    key_version: int | None = None,
     on_conflict: str = "keep",
     form: Form | None = None,
     dry_run: bool = False,
@@ -75,6 +76,7 @@ def import_into(
     Args:
         store: the store, into whose namespace they go, or a `store.cache.Cache`, which keeps their tags.
         source: the kind, one of `importers.names()`: "shelve", "diskcache", "django-sessions", …
+        path: the file or folder; for "django-sessions" and "flask-session" also `redis://user:password@host/database`.
         allow: classes that pickles may make, beside plain data and those declared with `store.allow`.
         trust: "data", or "all": decode everything in full, which runs the code in the source.
         prefix: put before each name.
@@ -86,6 +88,8 @@ def import_into(
             Without them no signature is checked.
         session_age: of session files of Django, after how many seconds without a change one expires; the setting
             `SESSION_COOKIE_AGE`, by default its default of two weeks.
+        key_prefix, key_version: of sessions on a server: the settings KEY_PREFIX and VERSION of Django's cache, or
+            SESSION_KEY_PREFIX of Flask-Session; by default their defaults.
         on_conflict: for a name that has another value: "keep" that, "replace" it, its expiry and tag, or "fail".
         form: names and values for a program that has its own, such as those of `store.compat.diskcache`.
         dry_run: write nothing; report the outcomes that writing would have.
@@ -97,17 +101,7 @@ def import_into(
     """
     if on_conflict not in ON_CONFLICT:
         raise ValueError(f"unknown on_conflict {on_conflict!r}: one of {', '.join(ON_CONFLICT)}")
-    if source not in importers:
-        raise ValueError(f"unknown source {source!r}: one of {', '.join(importers.names())}")
-    if table is not None and source not in TABLES:
-        raise ValueError(f"only a sqlitedict has tables, or a database of Django; not the kind {source!r}")
-    if encoded and source != "sqlitedict":
-        raise ValueError(f"only a sqlitedict has encoded values, not a source of the kind {source!r}")
-    if isinstance(secret_keys, str | bytes):
-        raise TypeError("secret_keys takes a list of keys: [SECRET_KEY]")
-    keys = [key.encode() if isinstance(key, str) else key for key in secret_keys]
-    if (keys or session_age is not None) and source not in SIGNED:
-        raise ValueError(f"secret_keys and session_age are for {' and '.join(SIGNED)}, not for the kind {source!r}")
+    options = Options(table, encoded, secret_keys, session_age, key_prefix, key_version)
     work = _Import(
         Target(store),
         Foreign(trust, allow),
@@ -117,12 +111,7 @@ def import_into(
         dry_run,
         clock,
     )
-    where = os.path.abspath(os.fsdecode(path))
-    importer = check_source(source, where)
-    if source in SIGNED:
-        importer = cast(SignedImporter, importer).configured(keys, session_age)
-    found = sqlitedict.read(where, table=table, encoded=True) if encoded else importer.read(where, table=table)
-    return work.run(found, batch)
+    return work.run(records_of(source, path, options, clock), batch)
 
 
 class _Plain:
@@ -175,18 +164,19 @@ class _Import:
     def _decoded(self, found: Found) -> Imported | _Ready:
         """The record with its value, or the reason why it has none."""
         before = self.prefix + (f"{found.table}:" if found.table else "")
-        name = before + _as_shown(found.key)
+        name = before + as_shown(found.key)
         try:
             key = self.foreign.value(found.key_codec, found.key) if found.key_codec else found.key
-            name = before + self.form.name_of(key)
+            name = before + self._name_of(found, key)
             if found.problem:
                 return Imported(name, "skipped" if found.skipped else "failed", found.problem)
-            why = _why_named_so(key, found.table)
+            why = why_named_so(key, found.table)
             if name in self.taken:
                 return Imported(
                     name, "failed", f"another record has become that name already; {why or 'twice there'}"
                 )
-            self.taken.add(name)
+            if not found.may_repeat:
+                self.taken.add(name)
             return self._ready(found, name, key, why)
         except Untrusted as exc:
             return Imported(name, "refused", _why_refused(exc, found))
@@ -197,12 +187,23 @@ class _Import:
                 raise
             return Imported(name, "failed", str(exc))
 
+    def _name_of(self, found: Found, key: Any) -> str:
+        """The name for a key; where the record has no value, also for one that cannot become a name."""
+        try:
+            return self.form.name_of(key)
+        except (TypeError, ValueError):
+            if not found.problem:
+                raise
+            return as_shown(key)
+
     def _ready(self, found: Found, name: str, key: Any, why: str) -> Imported | _Ready:
         """The record with its value, unless it has expired. Raises: RecordError, TypeError, ValueError."""
         expires = _moment(found.expires)
         if self._has_expired(expires):
             return Imported(name, "expired", EXPIRED)
         value = self.foreign.value(found.codec, found.value, name) if found.codec else found.value
+        if not isinstance(value, found.wanted):
+            raise TypeError(f"it is a {type(value).__name__}, not a {found.wanted.__name__}")
         tag = None if found.tag is None else self.form.tag_of(found.tag)
         return _Ready(name, self.form.value_of(name, key, value), expires, tag, why)
 
@@ -268,21 +269,6 @@ def _moment(expires: float | None) -> float | None:
     if moment == math.inf:
         raise ValueError("its expiry is no moment in time")
     return moment
-
-
-def _why_named_so(key: Any, table: str) -> str:
-    """Where a record has another name than its key in the source; else empty."""
-    if table:
-        return f"its key was {key!r:.200}, in the table {table!r:.100}"
-    return "" if type(key) is str else f"its key was {key!r:.200}"
-
-
-def _as_shown(key: Any) -> str:
-    """A name for a key in reports, also of one that cannot become a name."""
-    try:
-        return name_of(key)
-    except ValueError:
-        return ascii(key)[1:-1] if type(key) is str else f"<{type(key).__qualname__}>"
 
 
 def _why_refused(exc: Untrusted, found: Found) -> str:

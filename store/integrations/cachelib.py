@@ -20,7 +20,7 @@ from typing import Any, Unpack
 from cachelib.base import BaseCache
 
 from store.cache import Cache
-from store.cache.options import DEFAULT_BYTES, CacheOptions, Policy
+from store.cache.options import DEFAULT_BYTES, AdapterOptions, Policy
 from store.errors import CodecUnavailable, RecordError
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class StoreCache(BaseCache):
         max_bytes: int | None = DEFAULT_BYTES,
         max_records: int | None = None,
         policy: Policy = "lru",
-        **options: Unpack[CacheOptions],
+        **options: Unpack[AdapterOptions],
     ) -> None:
         super().__init__()
         self.default_timeout = _seconds(default_timeout)

@@ -25,7 +25,7 @@ from store.cache import Cache, CacheOptions
 from store.errors import RecordError, StoreError
 
 log = logging.getLogger(__name__)
-_OPTIONS = {"namespace", "max_bytes", "max_records", "policy", "ttl", *CacheOptions.__annotations__}
+_OPTIONS = {"namespace", "max_bytes", "max_records", "policy", "ttl", "shards", *CacheOptions.__annotations__}
 
 
 class StoreBackend(CacheBackend):

@@ -15,6 +15,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Unpack
 
 from flask import Flask, Request, Response
@@ -22,6 +23,7 @@ from flask.sessions import SessionInterface, SessionMixin
 from markupsafe import Markup
 from werkzeug.datastructures import CallbackDict
 
+from store.errors import Conflict, Unsupported
 from store.mapping.store import Store
 from store.opened.sentinels import UNSET, Unset
 from store.sessions import Sessions
@@ -65,6 +67,13 @@ class StoreSession(CallbackDict, SessionMixin):
         self.before = copy.deepcopy(data)
         dict.clear(self)
         dict.update(self, mine)
+
+
+def _merge_into(data: dict[str, Any], session: StoreSession) -> None:
+    """Changes stored data as the request changed the session."""
+    merged = merge(session.before, dict(session), data)
+    data.clear()
+    data.update(merged)
 
 
 def _mark_modified(session: StoreSession) -> None:
@@ -202,10 +211,8 @@ class StoreSessionInterface(SessionInterface):
 
     def _regenerate(self, session: StoreSession, seconds: float) -> None:
         """Moves the session to a new id with what the request changed: the old id never has the new rights."""
-        with self.sessions.store.transaction():
-            id = self.sessions.rotate(session.id, ttl=seconds, user=session.user)
-            if id is not None:
-                self._write(id, session)
+        change = partial(_merge_into, session=session)
+        id = self.sessions.rotate(session.id, ttl=seconds, user=session.user, change=change)
         if id is None:  # it has ended: what this request changed begins another one
             session.rebase({})
             session.id = None
@@ -218,12 +225,37 @@ class StoreSessionInterface(SessionInterface):
         for method in ("sha256", "md5"):  # the latter by old releases of cachelib
             name = hashlib.new(method, key, usedforsecurity=False).hexdigest()
             if name in imported:
-                with self.sessions.store.transaction(imported):
-                    data = imported.pop(name, None)
-                    if isinstance(data, dict):
-                        return self._take_over(data, id, seconds)
+                try:
+                    adopted = self._move(imported, name, id, seconds)
+                except (Unsupported, Conflict):  # transactions of this engine are of one namespace, or optimistic
+                    adopted = self._copy_and_delete(imported, name, id, seconds)
+                if adopted is not None:
+                    return adopted
         data = self.sessions.load(id)  # another request may have been first
         return None if data is None else self.session_class(data, id)
+
+    def _move(self, imported: Store[Any], name: str, id: str, seconds: float) -> StoreSession | None:
+        """Moves an imported session in one step. Raises: Unsupported."""
+        with self.sessions.store.transaction(imported):
+            data = imported.pop(name, None)
+            return self._take_over(data, id, seconds) if isinstance(data, dict) else None
+
+    def _copy_and_delete(self, imported: Store[Any], name: str, id: str, seconds: float) -> StoreSession | None:
+        """Moves it in two steps: of several requests at once one makes the session, and the others find it."""
+        try:
+            data, record = imported.get_with_record(name)
+            if not isinstance(data, dict):
+                imported.delete(name, if_version=record)
+                return None
+            adopted = self._take_over(data, id, seconds)
+        except (KeyError, Conflict):
+            return None
+        try:
+            imported.delete(name, if_version=record)
+        except Conflict:  # another request had moved it already, and that session has ended
+            self.sessions.delete(adopted.id)
+            return None
+        return adopted
 
     def _take_over(self, data: dict[str, Any], id: str, seconds: float) -> StoreSession:
         try:

@@ -506,13 +506,13 @@ class Store(MutableMapping[str, V]):
         """The parts of the open store, for the code of this package; no promise is made about them."""
         return self._opened
 
-    def within(self, namespace: str) -> Self:
+    def within(self, namespace: str, *, cache_bytes: int | None = None) -> Self:
         """Returns another mapping in the same file, with the same options; it is closed on its own.
 
-        Namespaces do not nest: the name is taken as it is.
+        Namespaces do not nest: the name is taken as it is. `cache_bytes`: of the other mapping; None: as this one.
         """
         other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__, _opened=self._opened.within(namespace))
+        other.__dict__.update(self.__dict__, _opened=self._opened.within(namespace, cache_bytes=cache_bytes))
         return other
 
     def namespaces(self) -> list[str]:

@@ -14,7 +14,7 @@
     load.uncached("Oslo", 1)     the function itself
 
 It works on functions, methods and coroutine functions. `store/memo/README.md` describes which calls are the same,
-which one computes, and what is stored.
+which one computes, and what is stored. One file because it is the manual page of memoized functions of all kinds.
 """
 
 from __future__ import annotations
@@ -246,6 +246,7 @@ def memo(
     wait: float | None = None,
     namespace: str = "memo",
     mmap: bool | None = None,
+    shards: int = 1,
 ) -> Memo:
     """A decorator that keeps the results of a function in a store.
 
@@ -262,14 +263,17 @@ def memo(
         wait: seconds to wait for another caller who computes the same; None: until it is done.
         namespace: the namespace of the store that holds the results.
         mmap: for a path: large arrays are mapped read-only instead of read into memory. An open store has its own.
+        shards: over how many namespaces the results are spread, each in a slot of a cluster of its own. The store
+            records the number at the first use; `store.reshard` changes it.
 
     Raises:
         TypeError, ValueError: at once, where an argument here can never be right; at a call, for its arguments.
+        ShardsMismatch: at a call: the results there have another number of shards.
     """
     if not isinstance(where, str | os.PathLike | Store):
         raise TypeError(f"memo keeps results in a store: @memo('cache.db') or @memo(store), not {where!r:.80}")
     return Memo(
-        Source(where, namespace, mmap), ttl, wait, exceptions,
+        Source(where, namespace, mmap, shards), ttl, wait, exceptions,
         ignore=ignore, version=version, source=source, key=key, name=name,
     )  # fmt: skip
 

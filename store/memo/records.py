@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from store.errors import InUse, LockTimeout, NotSerializable, StorageError, StoreError
+from store.errors import InUse, LockTimeout, NotSerializable, ShardsMismatch, StorageError, StoreError
+from store.mapping.sharding.routes import RAISED
 from store.mapping.store import Store
 from store.memo.sources import Origin, Outcome
 from store.memo.sources import Source as Source  # by which older pickles name it
@@ -20,7 +21,6 @@ from store.opened.edits import step
 from store.system import caller, forking
 
 HELD, BUSY, NONE = "held", "busy", "none"  # the result of taking the lock; NONE: it cannot be taken here
-RAISED = ":raised"  # ends the name of the record of an exception
 MISSING: Any = object()
 UNCHANGEABLE = frozenset((type(None), bool, int, float, str))  # every codec gives back the same
 PAGE = 500
@@ -57,7 +57,7 @@ class Records:
     def find(self, name: str) -> Outcome | None:
         """The stored outcome; None: there is none, or it cannot be read."""
         try:
-            with self.source.open() as records:
+            with self.source.open(name) as records:
                 if not self.exceptions:
                     value = records.get(name, MISSING)
                     return None if value is MISSING else Outcome(value)
@@ -102,7 +102,7 @@ class Records:
             purge = self._ttl is not None and self._kept % PURGE_EVERY == 0
             self._kept += 1
         try:
-            with self.source.open() as records:
+            with self.source.open(name) as records:
                 self._write(records, name, outcome)
                 if purge:
                     records.purge()
@@ -116,7 +116,7 @@ class Records:
 
     def forget(self, name: str) -> bool:
         """Delete the outcome of one call; whether there was one."""
-        with self.source.open() as records:
+        with self.source.open(name) as records:
             return bool(records.delete_many((name, name + RAISED)))
 
     def forget_all(self) -> int:
@@ -134,7 +134,7 @@ class Records:
         with ExitStack() as stack:
             state = HELD
             try:
-                records = stack.enter_context(self.source.open())
+                records = stack.enter_context(self.source.open(name))
                 stack.enter_context(records.lock(f"memo {name}", seconds))
             except LockTimeout:
                 state = BUSY
@@ -176,6 +176,8 @@ class Records:
             records.delete(stale)
 
     def _failed(self, exc: Exception) -> None:
+        if isinstance(exc, ShardsMismatch):  # a mistake of the program, which computing each call anew would hide
+            raise exc
         self._fail("store", f"the store failed, so that calls compute and may not be kept: {exc}")
         if isinstance(exc, StorageError):  # such as a file that was deleted: the next call makes it again
             self.source.close()

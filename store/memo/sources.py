@@ -8,8 +8,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, Protocol
+from weakref import ref
 
 from store.errors import StoreError
+from store.mapping.sharding.layout import agree
+from store.mapping.sharding.routes import check_shards, namespace_of, of_result, shard_of
+from store.mapping.sharding.sharded import AnyStore, shards_within
 from store.mapping.store import Store
 from store.opened.arguments import check_name, locate
 from store.system import forking
@@ -31,8 +35,8 @@ class Outcome(NamedTuple):
 class Origin(Protocol):
     """Where the results of functions are kept: a namespace of a store (`Source`), or a cache."""
 
-    def open(self) -> AbstractContextManager[Any]:
-        """What has the results, with the methods of `Store`, open for the block."""
+    def open(self, name: str | None = None) -> AbstractContextManager[Any]:
+        """What has the result of that name, with the methods of `Store`, open for the block; None: all results."""
 
     def place(self) -> tuple[str, ...]:
         """Equal for all functions of this process that share the records."""
@@ -56,10 +60,21 @@ class Origin(Protocol):
 class Source:
     """The namespace of a store: of one that the program opened, or of a file that is opened with its first use.
 
-    A file is opened once in a process, whatever number of functions use it.
+    A file is opened once in a process, whatever number of functions use it. With `shards` the results are spread over
+    so many namespaces; a use of one result opens that of its shard alone.
     """
 
-    def __init__(self, where: str | os.PathLike[str] | Store[Any], namespace: str, mmap: bool | None = None) -> None:
+    _shards = 1  # of older pickles
+    _agreed: ref[Store[Any]] | None = None
+    """The store that was last asked whether it has so many shards."""
+
+    def __init__(
+        self,
+        where: str | os.PathLike[str] | Store[Any],
+        namespace: str,
+        mmap: bool | None = None,
+        shards: int = 1,
+    ) -> None:
         if mmap is not None and not isinstance(mmap, bool):
             raise TypeError(f"mmap is True or False, not {mmap!r:.80}")
         if mmap is not None and isinstance(where, Store):
@@ -67,11 +82,18 @@ class Source:
         self._where = where if isinstance(where, Store) else _absolute(os.fsdecode(where))
         self._mmap = bool(mmap)
         self._namespace = check_name(namespace, "namespace")
+        self._shards = check_shards(shards)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_agreed"}
 
     @contextmanager
-    def open(self) -> Iterator[Store[Any]]:
-        """A mapping of its own for each use, so that a file that is closed meanwhile stays open for this one."""
-        records = self._within()
+    def open(self, name: str | None = None) -> Iterator[AnyStore[Any]]:
+        """A mapping of its own for each use, so that a file that is closed meanwhile stays open for this one.
+
+        Raises: ShardsMismatch: the results there have another number of shards.
+        """
+        records = self._within(name)
         try:
             yield records
         finally:
@@ -108,14 +130,24 @@ class Source:
             if opened is not None:
                 opened.close()
 
-    def _within(self) -> Store[Any]:
+    def _within(self, name: str | None) -> AnyStore[Any]:
         if isinstance(self._where, Store):
-            return self._where.within(self._namespace)
+            return self._part(self._where, name)
         with _opening:
             opened = _opened.get((self._where, self._mmap))
             if opened is None:
                 opened = _opened[self._where, self._mmap] = Store(self._where, mmap=self._mmap)
-            return opened.within(self._namespace)
+            return self._part(opened, name)
+
+    def _part(self, store: Store[Any], name: str | None) -> AnyStore[Any]:
+        """The shard of a name; None: all of them."""
+        if self._agreed is None or self._agreed() is not store:
+            agree(store.opened, self._namespace, self._shards, "memo")
+            self._agreed = ref(store)
+        if name is None:
+            return shards_within(store, self._namespace, self._shards, "memo")
+        index = shard_of(of_result(name), self._shards) if self._shards > 1 else 0
+        return store.within(namespace_of(self._namespace, self._shards, index))
 
 
 _opening = threading.RLock()

@@ -48,6 +48,13 @@ def step(store: Opened, *names: str) -> AbstractContextManager[Any]:
 
 
 @restarted
+def together(ns: Namespace, work: Callable[[], T], *names: str) -> T:
+    """Calls `work` in such a transaction, and again where the engine asks for it."""
+    with ns.transaction(names=names or None):
+        return work()
+
+
+@restarted
 def modify(ns: Namespace, name: str, fn: Callable[[Any], Any], default: Any) -> Any:
     """See `Store.modify`."""
     name = new_name(name)

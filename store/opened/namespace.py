@@ -83,10 +83,14 @@ class Namespace:
 
     # -- opening and closing
 
-    def within(self, name: str) -> Namespace:
-        """Another namespace of the same location, with the same options; it is closed on its own."""
+    def within(self, name: str, *, cache_bytes: int | None = None) -> Namespace:
+        """Another namespace of the same location, with the same options; it is closed on its own.
+
+        `cache_bytes`: of that namespace; None: as this one.
+        """
         name = namespace_name(name, makes_new=self.options.mode in ("c", "n"))
-        return Namespace(self.engine.share(), self.values, name, self.clock, self.options, self.purging)
+        options = self.options if cache_bytes is None else self.options._replace(cache_bytes=cache_bytes)
+        return Namespace(self.engine.share(), self.values, name, self.clock, options, self.purging)
 
     def check_open(self) -> None:
         """Raises: StoreClosed."""

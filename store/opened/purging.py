@@ -47,8 +47,11 @@ class Expired(NamedTuple):
         self, namespace: str | None, after: Cursor | None, limit: int, now: float, timeout: float | None = None
     ) -> Purged:
         """Deletes some, in one transaction, so that other writers get their turn between two of them."""
+        # Other writers go on: a record that one of them replaces meanwhile has another stamp, and stays. So a
+        # transaction would add nothing where none is held open, and it could not read all namespaces.
         transactions = self.engine.transactions
-        # Other writers go on: a record that one of them replaces meanwhile has another stamp, and stays.
+        if transactions is not None and transactions.optimistic:
+            transactions = None
         with nullcontext() if transactions is None else transactions.begin(timeout, scope=(namespace or "", ())):
             page = self.page(namespace, after, limit, now)
             own: dict[str, list[Delete]] = {}

@@ -91,6 +91,18 @@ def each_name(ns: Namespace, *, reverse: bool = False) -> Iterator[str]:
             yield item.name
 
 
+def each_header(ns: Namespace, *, reverse: bool = False) -> Iterator[Header]:
+    """As `each_name`, with what is known of each record without its value."""
+    for header in _in_order(ns, Fields.HEADER, reverse=reverse):
+        if header.expires is None or not has_expired(header, ns.clock()):
+            yield header
+
+
+def each_row(ns: Namespace, *, reverse: bool = False) -> Iterator[Row]:
+    """As `each_name`, whole rows, of which some may have expired: `decoded` checks them."""
+    return _in_order(ns, Fields.ROW, reverse=reverse)
+
+
 def each_pair(ns: Namespace, *, reverse: bool = False) -> Iterator[tuple[str, Any]]:
     """Names and values, read page by page."""
     return chain.from_iterable(_decoded_pages(ns, reverse=reverse))
@@ -118,6 +130,13 @@ def end_row(ns: Namespace, *, last: bool) -> Row | None:
         if page.next is None:
             return None
         after, limit = page.next, PAGE_ROWS  # those at the end have expired
+
+
+def rows_of(ns: Namespace) -> Iterable[Row]:
+    """All rows as of one moment, in order of insertion; some may have expired. Raises: Unsupported."""
+    ns.look(ns.clock())
+    rows = supported(ns.engine.snapshot, ns.engine.kind, "all records as of one moment")
+    return rows(ns.name, Fields.ROW)
 
 
 def _all_pairs(ns: Namespace, on_unreadable: OnUnreadable) -> Iterator[tuple[str, Any]]:

@@ -97,22 +97,30 @@ def setdefault(ns: Namespace, name: str, default: Any) -> Any:
         return default
 
 
-def update(ns: Namespace, other: Any, named: Mapping[str, Any], ttl: float | Unset | None = UNSET) -> None:
-    """See `Store.update`; `ttl` as in `put`, of all records."""
+def update(
+    ns: Namespace,
+    other: Any,
+    named: Mapping[str, Any],
+    ttl: float | Unset | None = UNSET,
+    moments: Mapping[str, float] | None = None,
+) -> None:
+    """See `Store.update`; `ttl` as in `put`, of all records. `moments`: when each is written; None: now."""
     seconds = seconds_to_live(ns, ttl)
     if hasattr(other, "__len__") and len(other) + len(named) <= BATCH:
         if ns.writeback is None and _is_optimistic(ns):
-            _update_once(ns, other, named, seconds)
+            _update_once(ns, other, named, seconds, moments)
         else:
-            _update(ns, other, named, (), seconds)
+            _update(ns, other, named, (), seconds, moments)
     else:  # of several batches in two orders one would wait for the other: they have the namespace for themselves
-        _update_all(ns, other, named, None, seconds)
+        _update_all(ns, other, named, None, seconds, moments)
 
 
 @restarted
-def _update_once(ns: Namespace, other: Any, named: Mapping[str, Any], ttl: float | None) -> None:
+def _update_once(
+    ns: Namespace, other: Any, named: Mapping[str, Any], ttl: float | None, moments: Mapping[str, float] | None
+) -> None:
     """As one change of the engine, all or nothing: an optimistic transaction would read the records first."""
-    rows = _packed(ns, pairs_of(other, named), ttl)
+    rows = _rows_of(ns, pairs_of(other, named), ttl, moments)
     try:
         if rows:
             _put_all(ns, rows)
@@ -123,12 +131,17 @@ def _update_once(ns: Namespace, other: Any, named: Mapping[str, Any], ttl: float
 
 
 def _update_all(
-    ns: Namespace, other: Any, named: Mapping[str, Any], scope: tuple[str, ...] | None, ttl: float | None
+    ns: Namespace,
+    other: Any,
+    named: Mapping[str, Any],
+    scope: tuple[str, ...] | None,
+    ttl: float | None,
+    moments: Mapping[str, float] | None,
 ) -> None:
     pairs = iter(pairs_of(other, named))
     with ns.transaction(names=scope) as transaction:
         while batch := list(islice(pairs, BATCH)):
-            rows = _packed(ns, batch, ttl)
+            rows = _rows_of(ns, batch, ttl, moments)
             _put_all(ns, rows)
             if ns.writeback is not None:
                 for (_, value), row in zip(batch, rows, strict=True):
@@ -346,6 +359,12 @@ def seconds_to_live(ns: Namespace, ttl: float | Unset | None) -> float | None:
     return ns.options.ttl if ttl is UNSET else check_ttl(ttl)
 
 
+def _rows_of(
+    ns: Namespace, pairs: Iterable[tuple[str, Any]], ttl: float | None, moments: Mapping[str, float] | None
+) -> list[Row]:
+    return _packed(ns, pairs, ttl) if moments is None else _packed_at(ns, pairs, ttl, moments)
+
+
 def _packed(ns: Namespace, pairs: Iterable[tuple[str, Any]], ttl: float | None) -> list[Row]:
     """The rows of many values, all written at one moment."""
     pack, namespace, now = ns.values.pack, ns.name, ns.clock()
@@ -358,6 +377,15 @@ def _packed(ns: Namespace, pairs: Iterable[tuple[str, Any]], ttl: float | None) 
         )
         for name, value in pairs
     ]  # fmt: skip
+
+
+def _packed_at(
+    ns: Namespace, pairs: Iterable[tuple[str, Any]], ttl: float | None, moments: Mapping[str, float]
+) -> list[Row]:
+    """The same, each written at a moment of its own."""
+    now = ns.clock()
+    expires = None if ttl is None else now + ttl
+    return [ns.values.pack(ns.name, name, value, moments.get(name, now), expires) for name, value in pairs]
 
 
 def pairs_of(other: Any, named: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -111,11 +111,17 @@ class UserTags:
         return name_of(id)
 
     def prefixes(self, user: str) -> list[str]:
-        """What the names of all sessions of that user begin with: one text for each key, as they are now."""
+        """What the names of all sessions of that user begin with: one text for each key, as they are now.
+
+        That of new sessions is the last one.
+        """
         self._keyring.look()
         keys = self._keyring.keys()
-        ids = [UNKEYED, *(key.id for key in keys)]
-        return [f"{self._tag(key_id, user)}." for key_id in dict.fromkeys(ids)]
+        ids = dict.fromkeys((UNKEYED, *(key.id for key in keys)))
+        newest = self._keyring.sealing_key() if keys else None
+        if newest is not None and newest.id in ids:
+            ids[newest.id] = ids.pop(newest.id)
+        return [f"{self._tag(key_id, user)}." for key_id in ids]
 
     def _has_key(self, key_id: bytes) -> bool:
         return key_id == UNKEYED or self._keyring.find(key_id) is not None

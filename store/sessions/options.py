@@ -26,6 +26,7 @@ class SessionsOptions(OpeningOptions, total=False):
     ttl: float | Lifetime
     codec: CodecChoice
     group: str | int | None
+    shards: int
 
 
 def check_lifetime(ttl: float | Lifetime) -> float | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeAlias
+from contextlib import AbstractContextManager, suppress
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 from store import errors
 from store.codecs import CodecChoice
+from store.mapping.sharding.sharded import AnyStore, store_at
 from store.mapping.store import Store
-from store.opened.edits import step
+from store.opened.edits import together
+from store.opened.sentinels import ABSENT
 from store.rows.record import Record
 from store.sessions.ids import UserTags
 from store.system import caller
@@ -34,10 +37,24 @@ class NoSuchSession(KeyError):
         return str(self.args[0])  # a KeyError shows the repr
 
 
+class Move(NamedTuple):
+    """How a record gets a new name: with which lifetime, or its own, and with which change of its data.
+
+    `is_given`: the new name is of an id that is not random, so that there may be a record of it.
+    """
+
+    name: str
+    new: str
+    seconds: float | None
+    keeps_expiry: bool
+    change: Change | None
+    is_given: bool
+
+
 class SessionRecords:
     """The records of one namespace, by the hashes of ids. `codec`: how new ones are encoded."""
 
-    def __init__(self, store: Store[Any], codec: CodecChoice) -> None:
+    def __init__(self, store: AnyStore[Any], codec: CodecChoice) -> None:
         self.store, self.codec = store, codec
         self.tags = UserTags(store.opened.values.sealer.keyring)
         self._rejections: dict[int, int] = {}  # by thread: a lock could be held, for ever, in a forked child
@@ -56,22 +73,35 @@ class SessionRecords:
         """How often a record was taken for absent because it could not be trusted or read."""
         return sum(list(self._rejections.values()))
 
-    def move(self, name: str, new: str, seconds: float | None, *, keeps_expiry: bool, change: Change | None) -> None:
-        """Gives a record a new name, inside a transaction. Raises: NoSuchSession: it is gone, or its time is over."""
-        try:
-            old, data = self.store.record(name), self.store[name]
-        except KeyError:
-            raise NoSuchSession from None
-        if change is not None:
-            change(data)
-        try:
-            first = _A_WHILE if keeps_expiry else seconds  # the default may be over before it is changed
-            made = self.store.put(new, data, ttl=first, codec=old.codec, protocol=old.protocol)
-            if keeps_expiry:
-                self.store.touch(new, _seconds_left(old, made))
-            del self.store[name]
-        except KeyError:
-            raise NoSuchSession from None
+    def at(self, name: str) -> Store[Any]:
+        """The store that has the record of that name: that of its shard. A prefix of a user is in one shard too."""
+        return store_at(self.store, name)
+
+    def move(self, move: Move) -> None:
+        """Gives a record a new name, as one step.
+
+        Between two shards it is two steps: the new record is written, and then the old one is deleted if it has not
+        changed since it was read. A process that dies in between leaves the old session unchanged, and a new one
+        whose id no client has. A session that another process ends meanwhile is not brought back.
+
+        Raises: NoSuchSession: it is gone, or its time is over. Conflict: there is a record of a given name.
+        """
+        here, there = self.at(move.name), self.at(move.new)
+        if here is there:
+            together(here.opened, lambda: _moved(here, move), move.name, move.new)
+            return
+        while True:
+            data, old = _read(here, move)  # before the step, which is of the other shard alone
+            together(there.opened, partial(_write, there, move, data, old), move.new)
+            try:
+                here.delete(move.name, if_version=old)
+                return
+            except errors.Conflict:  # it was changed since: with that change once more; or ended
+                there.delete(move.new)
+            except BaseException:
+                with suppress(errors.StoreError):  # the error to report is the first one
+                    there.delete(move.new)
+                raise
 
     def modify(
         self,
@@ -91,28 +121,42 @@ class SessionRecords:
                 raise NoSuchSession
             return fn(data)
 
-        with nullcontext() if keeps_expiry else step(self.store, name):
+        store = self.at(name)
+
+        def replace() -> None:
             try:
-                self.store.modify(name, change, None)  # unlike `put`, keeps the expiry
+                store.modify(name, change, None)  # unlike `put`, keeps the expiry
             except UNREADABLE as exc:
                 if is_read:  # it is one of `fn`
                     raise
                 self.reject(exc)
                 raise NoSuchSession from None
+
+        if keeps_expiry:
+            replace()
+            return
+
+        def work() -> None:
+            replace()
             try:
-                if not keeps_expiry:
-                    self.store.touch(name, seconds)
+                store.touch(name, seconds)
             except KeyError:  # it expired just now
                 raise NoSuchSession from None
 
+        together(store.opened, work, name)
+
     def touch(self, name: str, seconds: float | None, *, never_shorter: bool) -> bool:
         """Gives a record a new lifetime, unless that would shorten it; returns whether there is one."""
+        store = self.at(name)
+
+        def work() -> None:
+            before = store.record(name)
+            after = store.touch(name, seconds)
+            if never_shorter and _ends_later(before, after):
+                raise _LivesLonger
+
         try:
-            with step(self.store, name):
-                before = self.store.record(name)
-                after = self.store.touch(name, seconds)
-                if never_shorter and _ends_later(before, after):
-                    raise _LivesLonger
+            together(store.opened, work, name)
         except _LivesLonger:
             return True
         except KeyError:
@@ -157,7 +201,7 @@ class SessionEdit:
 
     def __init__(self, records: SessionRecords, name: str) -> None:
         self._records, self._name = records, name
-        self._edit: AbstractContextManager[dict[str, Any]] = records.store.edit(name)
+        self._edit: AbstractContextManager[dict[str, Any]] = records.at(name).edit(name)
 
     def __enter__(self) -> dict[str, Any]:
         if self._records.read(self._name) is None:  # before the writer's lock: forged ids hold up nobody
@@ -169,6 +213,36 @@ class SessionEdit:
 
     def __exit__(self, *exc: Any) -> None:
         self._edit.__exit__(*exc)
+
+
+def _moved(store: Store[Any], move: Move) -> None:
+    _write(store, move, *_read(store, move))
+    if not store.delete(move.name):  # it expired just now
+        raise NoSuchSession
+
+
+def _read(store: Store[Any], move: Move) -> tuple[dict[str, Any], Record]:
+    """The data of a record, changed, and its metadata. Raises: NoSuchSession."""
+    try:
+        data, old = store.get_with_record(move.name)
+    except KeyError:
+        raise NoSuchSession from None
+    if move.change is not None:
+        move.change(data)
+    return data, old
+
+
+def _write(store: Store[Any], move: Move, data: dict[str, Any], old: Record) -> None:
+    """Writes the data of a record under its new name, in an open step. Raises: NoSuchSession: its time is over."""
+    first = _A_WHILE if move.keeps_expiry else move.seconds  # the default may be over before it is changed
+    expected = ABSENT if move.is_given else None
+    made = store.put(move.new, data, ttl=first, codec=old.codec, protocol=old.protocol, if_version=expected)
+    if move.keeps_expiry:
+        seconds = _seconds_left(old, made)
+        try:
+            store.touch(move.new, seconds)
+        except KeyError:
+            raise NoSuchSession from None
 
 
 def _seconds_left(old: Record, made: Record) -> float | None:

@@ -12,15 +12,15 @@ from typing import Any, Self, Unpack
 
 from store import errors
 from store.codecs import CodecChoice
+from store.mapping.sharding.sharded import AnyStore, ShardedStore, open_shards, shards_within
 from store.mapping.store import Store
 from store.opened.arguments import locate
-from store.opened.edits import step
 from store.opened.options import OpeningOptions, check_options
 from store.opened.sentinels import ABSENT, UNSET, Unset
 from store.rows.record import Record
 from store.sessions.ids import check_given
 from store.sessions.options import FOREVER, Lifetime, check_lifetime
-from store.sessions.records import Change, NoSuchSession, SessionEdit, SessionRecords
+from store.sessions.records import Change, Move, NoSuchSession, SessionEdit, SessionRecords
 from store.sessions.users import UserSessions
 from store.system.rights import private_rights
 
@@ -46,11 +46,14 @@ class Sessions:
         group: the name or number of a group that shares the file, where this call makes it: its mode is 0660 then,
             and 0600 without, whatever the umask. Files beside it follow; an existing file keeps its mode. Users of
             the group need a folder that they may write; give it the group, and `chmod g+s`.
+        shards: over how many namespaces the sessions are spread, each in a slot of a cluster of its own. The store
+            records the number at the first use; `store.reshard` changes it.
         options: of the `Store` to open: key, clock, timeout, durability, mode… Its trust is "own" by default, so a
             record that none of your keys sealed is no session.
 
     Raises:
         As `Store`. TypeError: options beside an open `Store`; ttl=None. ValueError: there is no such group.
+        ShardsMismatch: the sessions there have another number of shards.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Sessions:
         ttl: float | Lifetime = TWO_WEEKS,
         codec: CodecChoice = "json",
         group: str | int | None = None,
+        shards: int = 1,
         **options: Unpack[OpeningOptions],
     ) -> None:
         seconds = check_lifetime(ttl)
@@ -71,17 +75,17 @@ class Sessions:
                 raise TypeError(f"{', '.join(options)}: give options to the Store that you open, not to its Sessions")
             if location.opened.writeback is not None:
                 raise TypeError(_NO_WRITEBACK)
-            store = location.within(namespace)
+            store: AnyStore[Any] = shards_within(location, namespace, shards, "sessions")
         else:
             if options.get("writeback"):
                 raise TypeError(_NO_WRITEBACK)
-            check_options("Sessions", options, ("namespace", "ttl", "codec", "group"))
+            check_options("Sessions", options, ("namespace", "ttl", "codec", "group", "shards"))
             if locate(location)[0] == "sqlite":
                 options.setdefault("rights", private_rights(group))
             elif group is not None:
                 raise ValueError("group is of a store that is a file; this one is not")
             options.setdefault("trust", "own")
-            store = Store(location, namespace=namespace, codec=codec, **options)
+            store = open_shards(location, namespace, shards, "sessions", {**options, "codec": codec})
         self._store, self._ttl = store, seconds
         self._records = SessionRecords(store, codec)
 
@@ -184,7 +188,7 @@ class Sessions:
 
     def rotate(
         self, id: str | None, *, ttl: float | Lifetime | Unset = UNSET, user: str | Unset | None = UNSET,
-        change: Change | None = None,
+        change: Change | None = None, new: str | None = None,
     ) -> str | None:  # fmt: skip
         """Moves a session to a new id, as one step, and returns that; None where there is no session.
 
@@ -192,20 +196,25 @@ class Sessions:
         (session fixation) is then worth nothing. The data stay; so does the expiry, to within the time that the step
         takes, unless `ttl` gives a new one: seconds from now, or `FOREVER`. `user` names whose session it is from now
         on, None nobody's; left out, that stays too. `change(data)` alters the data in the same step: what a login
-        writes is never under the old id, nor lost with it.
+        writes is never under the old id, nor lost with it. It may be called again, where others came first.
+        `new` is an id to use in place of a random one, as the `id` of `create`, and has no place for a user either.
 
         Raises:
-            NotSerializable: the codec cannot hold the changed data; the old session stands.
+            NotSerializable: the codec cannot hold the changed data; the old session stands. Conflict: there is a
+            session of the id `new`. ValueError: `new` cannot be an id.
         """
-        name, new, seconds = self._name(id), self._records.tags.id_after(id, user), self._seconds(ttl)
+        name, seconds, tags = self._name(id), self._seconds(ttl), self._records.tags
+        if new is not None and isinstance(user, str):
+            raise TypeError("new has no place for a user: leave it out")
+        after = tags.id_after(id, user) if new is None else check_given(new)
         if self._records.read(name) is None:
             return None
+        to = Move(name, self._name(after), seconds, ttl is UNSET, change, is_given=new is not None)
         try:
-            with step(self._store, name, to := self._name(new)):
-                self._records.move(name, to, seconds, keeps_expiry=ttl is UNSET, change=change)
+            self._records.move(to)
         except NoSuchSession:
             return None
-        return new
+        return after
 
     def delete(self, id: str | None) -> bool:
         """Deletes a session; returns whether there was one."""
@@ -262,7 +271,7 @@ class Sessions:
         return FOREVER if self._ttl is None else self._ttl
 
     @property
-    def store(self) -> Store[Any]:
+    def store(self) -> AnyStore[Any]:
         """The mapping of the records, for a `transaction` of several steps; their names are hashes of the ids."""
         return self._store
 
@@ -320,4 +329,6 @@ def reopened(cls: type[Sessions], store: tuple[Any, ...], ttl: float | None, cod
     """Opens pickled or copied sessions again, with a handle of their own."""
     reopen, arguments = store
     with reopen(*arguments) as opened:
-        return cls(opened, namespace=opened.namespace, ttl=FOREVER if ttl is None else ttl, codec=codec)
+        of, shards = (opened.stores[0], len(opened.stores)) if isinstance(opened, ShardedStore) else (opened, 1)
+        lifetime = FOREVER if ttl is None else ttl
+        return cls(of, namespace=opened.namespace, ttl=lifetime, codec=codec, shards=shards)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from store.opened.edits import step
+from store.opened.edits import together
 from store.rows.record import Record
 from store.sessions.ids import check_user
 from store.sessions.records import SessionRecords
@@ -24,8 +24,7 @@ class UserSessions:
     def records(self) -> list[Record]:
         """The metadata of each, the oldest first: `created` at its last `create` or `rotate`, `modified` when it was
         last saved, edited or touched. Data are not decoded."""
-        store = self._records.store
-        found = (record for prefix in self._prefixes() for record in store.records(prefix))
+        found = (record for prefix in self._prefixes() for record in self._records.at(prefix).records(prefix))
         return sorted(found, key=lambda record: record.created)
 
     def load(self, record: Record) -> dict[str, Any] | None:
@@ -46,11 +45,8 @@ class UserSessions:
         Args:
             but: the id of a session to keep, that of the visitor's own browser. Any other id keeps none.
         """
-        if not self:  # without waiting for writers
-            return 0
-        with step(self._records.store):
-            kept = self._records.tags.name_of(but)
-            return self._records.store.delete_many([name for name in self._names() if name != kept])
+        kept = self._records.tags.name_of(but)
+        return sum(self._end(prefixes, kept) for prefixes in self._by_shard())
 
     def __len__(self) -> int:
         """How many there are, those that `load` would refuse among them."""
@@ -68,9 +64,34 @@ class UserSessions:
     def _prefixes(self) -> list[str]:
         return self._records.tags.prefixes(self._user)
 
-    def _names(self) -> Iterator[str]:
+    def _names(self, prefixes: Iterable[str] | None = None) -> Iterator[str]:
+        for prefix in self._prefixes() if prefixes is None else prefixes:
+            yield from self._records.at(prefix).names(prefix)
+
+    def _end(self, prefixes: list[str], kept: str) -> int:
+        """Ends those with these prefixes, which are of one shard, as one step."""
+        store = self._records.at(prefixes[0])
+        if not any(map(bool, self._names(prefixes))):  # without waiting for writers
+            return 0
+
+        def work() -> int:
+            return store.delete_many([name for name in self._names(prefixes) if name != kept])
+
+        return together(store.opened, work)
+
+    def _by_shard(self) -> list[list[str]]:
+        """The prefixes in steps of one shard each: one step, unless keys were changed and the tags with them.
+
+        That of new sessions comes last. A rotation that gives a session of an older tag the new one is before the
+        step of the older tag, and the last step finds its session; or it is after that, and finds no session.
+        """
+        steps: list[list[str]] = []
         for prefix in self._prefixes():
-            yield from self._records.store.names(prefix)
+            if steps and self._records.at(steps[-1][0]) is self._records.at(prefix):
+                steps[-1].append(prefix)
+            else:
+                steps.append([prefix])
+        return steps
 
     def _is_one(self, record: Record) -> bool:
         return record.name.startswith(tuple(self._prefixes()))

@@ -154,6 +154,18 @@ class Large:
         contents = [*contents, *[None] * len(parts)][: len(parts)]
         return row._replace(spill=self.spill.restore(row.namespace, row.name, parts, contents, self._timeout))
 
+    def moved(self, row: Row, namespace: str) -> Row:
+        """The row in another namespace of this store, with copies of its files, which are not checked.
+
+        Raises: Corrupt: the list of its files is not one of this record. StorageError.
+        """
+        parts = self._parts(row, foreign=False)
+        contents = [self.spill.contents(part) for part in parts]
+        prefix = self.spill.prefix(namespace, row.name)
+        parts = [part._replace(file=new_file(prefix)) for part in parts]
+        spill = self.spill.restore(namespace, row.name, parts, contents, self._timeout)
+        return row._replace(namespace=namespace, spill=spill)
+
     def digest(self, body: bytes, buffers: Sequence[memoryview]) -> bytes:
         """As `digest_of` of the row that these would be packed into."""
         in_row, contents = self._divided(body, buffers)

@@ -10,7 +10,14 @@ import pytest
 from store.cache import Cache
 
 
+@pytest.fixture(params=[1, 3], ids=["", "shards"])
+def shards(request: pytest.FixtureRequest) -> int:
+    """Over how many shards the cache is spread."""
+    number: int = request.param
+    return number
+
+
 @pytest.fixture
-def c(location: str, clock: Any) -> Iterator[Cache[Any]]:
-    with Cache[Any](location, clock=clock) as opened:
+def c(location: str, clock: Any, shards: int) -> Iterator[Cache[Any]]:
+    with Cache[Any](location, clock=clock, shards=shards) as opened:
         yield opened

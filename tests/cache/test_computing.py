@@ -284,7 +284,7 @@ class TestEarly:
 
     def test_lock_of_another_process_is_not_waited_for(self, c: Cache[Any]) -> None:
         c.get_or_compute("a", lambda: "old", ttl=10, early=ALWAYS)
-        with c._records.lock("a"):
+        with c._records.at("a").lock("a"):
             assert c.get_or_compute("a", lambda: "new", ttl=10, early=ALWAYS) == "old"
         assert c.get_or_compute("a", lambda: "new", ttl=10, early=ALWAYS) == "new"
 
@@ -382,7 +382,8 @@ class TestMemoize:
         assert asyncio.run(both()) == [1, 1, 2]
 
         async def while_another_computes() -> int:
-            with c._records.lock(f"memo {next(iter(c))}"):
+            name = next(iter(c))
+            with c._records.at(name).lock(f"memo {name}"):
                 return await asyncio.to_thread(lambda: asyncio.run(fetch(1)))
 
         assert asyncio.run(while_another_computes()) == 2

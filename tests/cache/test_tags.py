@@ -13,6 +13,9 @@ from store import Store
 from store.cache import Cache
 from store.cache.notes import Note, note_of, place_of
 
+# In the order of one namespace, or about the names of the namespaces beside it.
+ONE_PART = pytest.mark.parametrize("shards", [1], ids=[""], indirect=True)
+
 
 def notes(c: Cache[Any]) -> tuple[list[str], list[str]]:
     """The names of the notes, and of the places under tags."""
@@ -23,6 +26,7 @@ def notes(c: Cache[Any]) -> tuple[list[str], list[str]]:
     return names[0], names[1]
 
 
+@ONE_PART
 def test_evict_deletes_the_records_of_a_tag_alone(c: Cache[Any]) -> None:
     c.set("a", 1, tag="t")
     c.set("b", 2, tag="t")
@@ -33,6 +37,7 @@ def test_evict_deletes_the_records_of_a_tag_alone(c: Cache[Any]) -> None:
     assert notes(c) == (["d"], ["2:ttd"])
 
 
+@ONE_PART
 def test_tags_that_begin_alike_are_apart(c: Cache[Any]) -> None:
     c.set("xa", 1, tag="1:")
     c.set("a", 2, tag="1:x")
@@ -99,6 +104,7 @@ def test_tag_of_what_is_not_there(c: Cache[Any]) -> None:
     assert (c.tag_of("a"), c.tag_of("x"), c.tag_of("\ud800")) == (None, None, None)
 
 
+@ONE_PART
 def test_set_without_tag_writes_one_row(c: Cache[Any]) -> None:
     c.set("a", 1, tag="t")
     c["a"] = 2
@@ -108,6 +114,7 @@ def test_set_without_tag_writes_one_row(c: Cache[Any]) -> None:
     assert notes(c) == ([], [])
 
 
+@ONE_PART
 def test_another_tag_takes_the_name_off_the_list_of_the_old_one(c: Cache[Any]) -> None:
     c.set("a", 1, tag="t")
     c.set("a", 1, tag="u")
@@ -194,6 +201,7 @@ class TestNotesOfOthers:
             assert c.evict("t") == 2
             assert not c
 
+    @ONE_PART
     def test_planted_tag_that_no_record_can_have_holds_up_no_write(self, c: Cache[Any]) -> None:
         for number, tag in enumerate(["half a pair \ud800", "NUL \0"]):
             name = f"n{number}"
@@ -203,6 +211,7 @@ class TestNotesOfOthers:
             assert c.tag_of(name) is None
             assert c.touch(name, 50) and c.incr(name) == 2 and c.delete(name)
 
+    @ONE_PART
     def test_planted_note_with_times_of_many_digits(self, c: Cache[Any]) -> None:
         c.get_or_compute("a", lambda: 1, early=1.0, ttl=50)
         for field in ("cost", "expires"):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
-from free import needs_capability
+from free import check_free_elsewhere, needs_capability
 from interrupting import Interrupter
 from postgres_beside import check_unlocked
 
@@ -115,6 +115,9 @@ def check_free(s: Store, where: str) -> None:
         return
     if s.location.startswith("postgresql:"):
         check_unlocked(s, where)
+        return
+    if "://" in s.location:
+        check_free_elsewhere(s, where, ["a", "b"])
         return
     with open(f"{s.location}.lock", "rb+") as lock:
         try:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from free import needs_capability
+from free import check_free_elsewhere, needs_capability
 from postgres_beside import check_unlocked
 from striking import Strike, signal_handler
 
@@ -209,6 +209,8 @@ def check(s: Store[Any], operation: Callable[[Store[Any]], None], handler: Handl
 def assert_free(s: Store[Any], where: str) -> None:
     if s.location.startswith("postgresql:"):
         check_unlocked(s, where)
+    elif "://" in s.location:
+        check_free_elsewhere(s, where, ["a", "job", "next"])
     elif s.location != ":memory:":
         with open(f"{s.location}.lock", "rb+") as lock:
             try:

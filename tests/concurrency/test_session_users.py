@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,9 +15,9 @@ WAIT_SECONDS = 60
 
 # Gives its session a new id until there is none, as an application that rotates at every request.
 ROTATING = """
-    import sys
+    import os, sys
     from store.sessions import Sessions
-    with Sessions(sys.argv[1]) as sessions:
+    with Sessions(sys.argv[1], shards=int(os.environ["SHARDS"])) as sessions:
         ids = [sessions.create({}, user="ann")]
         print("ready", flush=True)
         while (id := sessions.rotate(ids[-1], user="ann")) is not None:
@@ -26,9 +27,9 @@ ROTATING = """
 
 # Logs in over and over, and tells of each session that it has.
 CREATING = """
-    import select, sys
+    import os, select, sys
     from store.sessions import Sessions
-    with Sessions(sys.argv[1]) as sessions:
+    with Sessions(sys.argv[1], shards=int(os.environ["SHARDS"])) as sessions:
         while not select.select([sys.stdin], [], [], 0)[0]:
             id = sessions.rotate(sessions.create({}), user="ann")
             print(id, flush=True)
@@ -37,7 +38,7 @@ CREATING = """
 
 # Stands still behind a step of an operation that is not committed yet, and says "inside" there.
 INSIDE = """
-    import sys
+    import os, sys
     from store import Store
     from store.sessions import Sessions
     def standing(method):
@@ -47,7 +48,7 @@ INSIDE = """
             sys.stdin.readline()
             return result
         return stand
-    with Sessions(sys.argv[1]) as sessions:
+    with Sessions(sys.argv[1], shards=int(os.environ["SHARDS"])) as sessions:
         id = sys.stdin.readline().strip()
         if sys.argv[2] == "rotate":
             Store.put = standing(Store.put)
@@ -67,9 +68,11 @@ INSIDE = """
 """
 
 
-@pytest.fixture
-def sessions(place) -> Iterator[Sessions]:
-    with Sessions(place) as opened:
+@pytest.fixture(params=[1, 3], ids=["", "shards"])
+def sessions(request, place, monkeypatch) -> Iterator[Sessions]:
+    """In one namespace, or in shards; the programs of the test open as many."""
+    monkeypatch.setenv("SHARDS", str(request.param))
+    with Sessions(place, shards=request.param) as opened:
         yield opened
 
 
@@ -139,7 +142,7 @@ def test_operation_that_is_killed_leaves_all_to_be_ended(sessions, inside, opera
 def test_rotation_that_waits_for_the_end_finds_no_session(sessions, inside, place):
     id = sessions.create({}, user="ann")
     child = inside("end", id)
-    with Sessions(place) as other, ThreadPoolExecutor(1) as pool:
+    with Sessions(place, shards=int(os.environ["SHARDS"])) as other, ThreadPoolExecutor(1) as pool:
         rotated = pool.submit(other.rotate, id)
         child.tell()
         assert child.line() == "1"
@@ -163,13 +166,13 @@ def test_end_in_a_forked_child(sessions, forked):
 # Does to its sessions what an application does, in an order drawn by its number; tells each id with the first one of
 # that session, once it is acknowledged.
 WORKING = """
-    import random, sys
+    import os, random, sys
     from store.sessions import NoSuchSession, Sessions
     draw, mine = random.Random(sys.argv[2]), {}
     def tell(first, id):
         mine[first] = id
         print(first, id, flush=True)
-    with Sessions(sys.argv[1]) as sessions:
+    with Sessions(sys.argv[1], shards=int(os.environ["SHARDS"])) as sessions:
         while True:
             if len(mine) < 3 or draw.random() < 0.2:
                 id = sessions.create({"n": 0}, user="ann") if draw.random() < 0.5 else sessions.create({"n": 0})

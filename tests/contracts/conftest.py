@@ -11,6 +11,7 @@ from awaited import Awaited
 
 from store import Store
 from store.cache import Cache
+from store.mapping.sharding.sharded import open_shards
 
 Kind = Callable[[str, ExitStack], Store[Any]]
 
@@ -19,6 +20,8 @@ KINDS: dict[str, Kind] = {
     "namespace": lambda location, stack: _neighboured(location, stack),  # noqa: PLW0108 - it is defined below
     "writeback": lambda location, stack: stack.enter_context(Store(location, writeback=True)),
     "json": lambda location, stack: stack.enter_context(Store(location, codec="json")),
+    "shards": lambda location, stack: stack.enter_context(open_shards(location, "many", 4, "memo", {})),  # type: ignore[dict-item]
+    "cache of shards": lambda location, stack: stack.enter_context(Cache(location, shards=3)),  # type: ignore[dict-item]
     "cache": lambda location, stack: stack.enter_context(Cache(location)),  # type: ignore[dict-item]
     "async": lambda location, stack: stack.enter_context(Awaited(location)),
     "options": lambda location, stack: stack.enter_context(Store(location, protocol=0, ttl=1e6, **_durable(location))),

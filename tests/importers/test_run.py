@@ -186,6 +186,27 @@ def test_record_that_cannot_be_read_counts_as_another(given: Given, place: str) 
         assert run(s) == [("it", "kept")]
 
 
+def test_record_that_may_come_twice_is_one(given: Given, place: str) -> None:
+    given.records = [Found("a", 1, may_repeat=True), Found("b", 2), Found("a", 1, may_repeat=True), Found("a", 3, may_repeat=True), Found("b", 2)]
+    with Store[Any](place) as s:
+        assert run(s) == [("a", "imported"), ("b", "imported"), ("a", "unchanged"), ("a", "kept"), ("b", "failed")]
+        assert dict(s) == {"a": 1, "b": 2}
+
+
+def test_value_of_another_class_than_the_source_has_fails(given: Given, place: str) -> None:
+    given.records = [Found("a", {}, wanted=dict), Found("b", pickle.dumps([1]), "pickle", wanted=dict)]
+    with Store[Any](place) as s:
+        assert [(one.outcome, one.why) for one in import_into(s, "given", "nowhere")] == [("imported", ""), ("failed", "it is a list, not a dict")]
+
+
+def test_problem_of_a_record_whose_key_cannot_be_a_name(given: Given) -> None:
+    given.records = [Found([1], problem="it was skipped", skipped=True), Found([1], 1)]
+    with Store[Any](":memory:") as s:
+        first, second = import_into(s, "given", "nowhere")
+        assert (first.name, first.outcome, first.why) == ("<list>", "skipped", "it was skipped")
+        assert second.outcome == "failed" and "names are text" in second.why
+
+
 def test_prefix_and_namespace(given: Given, place: str) -> None:
     given.records = [Found("a", 1), Found(2, 2)]
     with Store[Any](place, namespace="old") as s:

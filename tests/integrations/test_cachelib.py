@@ -20,9 +20,9 @@ from store.integrations.cachelib import StoreCache
 PAIRS = {"a": None, "b": False, "c": [1, (2,)], "d": {"x": b"\0"}, "e" * 5000: "long", "ü\0\ud800": "odd"}
 
 
-@pytest.fixture
-def cache(place, clock) -> Iterator[StoreCache]:
-    opened = StoreCache(place, default_timeout=100, clock=clock)
+@pytest.fixture(params=[1, 3], ids=["", "shards"])
+def cache(request, place, clock) -> Iterator[StoreCache]:
+    opened = StoreCache(place, default_timeout=100, clock=clock, shards=request.param)
     yield opened
     opened.close()
 
@@ -128,6 +128,7 @@ def test_value_that_cannot_be_pickled_is_a_pickling_error_as_cachelib_says(cache
     assert isinstance(caught.value, NotSerializable) and not cache.has("a")
 
 
+@pytest.mark.parametrize("cache", [1], ids=[""], indirect=True)  # others write to the one namespace
 @pytest.mark.damaged
 def test_value_that_cannot_be_read_is_absent_and_logged_without_its_key(cache, place, caplog):
     cache.set_many({"secret": 1, "other": 2})
@@ -139,6 +140,7 @@ def test_value_that_cannot_be_read_is_absent_and_logged_without_its_key(cache, p
     assert "cannot be read: Untrusted" in caplog.text and "secret" not in caplog.text
 
 
+@pytest.mark.parametrize("cache", [1], ids=[""], indirect=True)  # others write to the one namespace
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
 @pytest.mark.parametrize("value", [7, {"user": "admin"}, pytest.Item])

@@ -27,12 +27,16 @@ from store.integrations.django.handles import close_all, handle
 Make = Callable[..., StoreCache]
 
 
-@pytest.fixture
-def make(place: str, clock: Any) -> Iterator[Make]:
+# About the one namespace, or bounds that do not divide.
+ONE_PART = pytest.mark.parametrize("make", [1], ids=[""], indirect=True)
+
+
+@pytest.fixture(params=[1, 3], ids=["", "shards"])
+def make(request: pytest.FixtureRequest, place: str, clock: Any) -> Iterator[Make]:
     """Makes caches of one place, as Django does for each thread; their clock stands still."""
 
     def make_one(**params: Any) -> StoreCache:
-        options = {"clock": clock, **params.pop("OPTIONS", {})}
+        options = {"clock": clock, "shards": request.param, **params.pop("OPTIONS", {})}
         return StoreCache(place, {**params, "OPTIONS": options})
 
     yield make_one
@@ -165,6 +169,7 @@ def test_prefixes_and_versions_are_apart(make: Make) -> None:
     assert other.get("a", version=1) is None
 
 
+@ONE_PART
 @pytest.mark.parametrize(("frequency", "left"), [(None, 29), (3, 29), (2, 19), (0, 19), (1000, 30)])
 def test_max_entries_and_cull_frequency(make: Make, frequency: int | None, left: int) -> None:
     options = {"MAX_ENTRIES": 30} if frequency is None else {"MAX_ENTRIES": 30, "CULL_FREQUENCY": frequency}
@@ -181,6 +186,7 @@ def test_options_are_those_of_the_cache(make: Make) -> None:
         make(OPTIONS={"max_size": 1}).get("a")
 
 
+@ONE_PART
 def test_entry_that_cannot_be_read_is_a_miss(
     make: Make, place: str, clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -197,6 +203,7 @@ def test_entry_that_cannot_be_read_is_a_miss(
     assert cache.get("a") == 3
 
 
+@ONE_PART
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*store admit")
 @pytest.mark.parametrize("value", [7, subprocess.Popen])

@@ -39,14 +39,18 @@ ENGINE = "store.integrations.django.sessions"
 Ask = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
+# About the one namespace, or bounds that do not divide.
+ONE_PART = pytest.mark.parametrize("configured", [1], ids=[""], indirect=True)
+
+
+@pytest.fixture(autouse=True, params=[1, 3], ids=["", "shards"])
 def configured(request: pytest.FixtureRequest) -> Iterator[None]:
     if "place" not in request.fixturenames:
         yield
         return
     place, clock = request.getfixturevalue("place"), request.getfixturevalue("clock")
     with override_settings(
-        SESSION_ENGINE=ENGINE, STORE_SESSION_LOCATION=place, STORE_SESSION_OPTIONS={"clock": clock}
+        SESSION_ENGINE=ENGINE, STORE_SESSION_LOCATION=place, STORE_SESSION_OPTIONS={"clock": clock, "shards": request.param}
     ):
         yield
     close_all()
@@ -155,6 +159,7 @@ def test_expiry(place: str, clock: Any) -> None:
     assert SessionStore(default.session_key).load() == {}
 
 
+@ONE_PART
 def test_clearsessions(place: str, clock: Any) -> None:
     for number in range(3):
         new(number=number)
@@ -325,6 +330,7 @@ def test_login_in_a_session_that_ended_meanwhile(place: str, ask: Ask) -> None:
     assert sessions().load(after) == {"user": 7}
 
 
+@ONE_PART
 def test_sliding_expiry_rewrites_nothing(place: str, ask: Ask, clock: Any) -> None:
     _, cookie = ask(put(a=[1]))
     before = sessions().store.opened.engine.get("sessions", [sessions().record(cookie).name])
@@ -362,6 +368,7 @@ def test_unknown_key_is_not_adopted(place: str, ask: Ask, cookie: str) -> None:
     assert sessions().load(after) == {"b": 2}
 
 
+@ONE_PART
 @pytest.mark.damaged
 def test_record_that_cannot_be_trusted_is_a_new_session(
     place: str, ask: Ask, clock: Any, caplog: pytest.LogCaptureFixture

@@ -25,11 +25,16 @@ from store.integrations.flask import StoreSession, StoreSessionInterface  # noqa
 ID = re.compile(r"session=([\w-]{40,});")
 
 
+@pytest.fixture(params=[1, 3], ids=["", "shards"])
+def shards(request):
+    return request.param
+
+
 @pytest.fixture
-def app(place, clock):
+def app(place, clock, shards):
     app = Flask("test")
     app.testing = False
-    app.session_interface = StoreSessionInterface(place, clock=clock)
+    app.session_interface = StoreSessionInterface(place, clock=clock, shards=shards)
 
     @app.post("/set")
     def set_values():
@@ -416,6 +421,7 @@ def test_late_response_that_changed_nothing_leaves_the_cookie_alone(app, client)
 # -- failures
 
 
+@pytest.mark.parametrize("shards", [1], ids=[""], indirect=True)  # it changes the one namespace
 @pytest.mark.damaged
 def test_broken_record_is_a_new_session_and_a_logged_warning_without_the_id(place, client, sessions, caplog):
     client.post("/set", json={"a": 1})

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from store import Store
+from store.errors import Unsupported
 from store.importers import import_into
 
 flask = pytest.importorskip("flask", reason="Flask is not installed: imported sessions were not tested")
@@ -83,6 +84,49 @@ def test_requests_at_once_take_it_over_once(make: Make, place: str, tmp_path: Pa
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda _: visit(app, SID), range(8))) == [{"user": "ann"}] * 8
     assert len(app.session_interface.sessions) == 1
+
+
+@pytest.fixture
+def in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on an engine whose transactions are of one namespace."""
+
+    def refuse(self: Any, *arguments: Any) -> None:
+        raise Unsupported("it has no transactions of two namespaces")
+
+    monkeypatch.setattr(StoreSessionInterface, "_move", refuse)
+
+
+@pytest.mark.parametrize("sid", [SID, "x"])
+def test_session_is_taken_over_once_without_transactions_of_two_namespaces(
+    make: Make, place: str, tmp_path: Path, in_two_steps: None, sid: str
+) -> None:
+    import_sessions(place, tmp_path / "files", {f"session:{sid}": {"user": "ann"}, f"session:{OLD_SID}": ["a", "list"]})
+    app = make()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: visit(app, sid), range(8)))
+    assert found == [{"user": "ann"}] * 8 if sid == SID else {"user": "ann"} in found
+    assert visit(app, OLD_SID) == {}
+    assert len(app.session_interface.sessions) == 1
+    with Store[Any](place, namespace="old") as store:
+        assert len(store) == 0
+
+
+def test_session_that_ended_while_another_request_took_it_over_stays_ended(
+    make: Make, place: str, tmp_path: Path, in_two_steps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_sessions(place, tmp_path / "files", {f"session:{SID}": {"user": "ann"}})
+    app, read = make(), Store.get_with_record
+
+    def read_late(self: Store[Any], name: str) -> Any:
+        found = read(self, name)
+        monkeypatch.setattr(Store, "get_with_record", read)
+        assert visit(app, SID) == {"user": "ann"}
+        app.session_interface.sessions.delete(SID)
+        return found
+
+    monkeypatch.setattr(Store, "get_with_record", read_late)
+    assert visit(app, SID) == {}
+    assert len(app.session_interface.sessions) == 0
 
 
 @pytest.mark.parametrize("data", ["text", ["a", "list"]])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from free import needs_held
 
 from store import Store
 from store.errors import StoreClosed
@@ -53,6 +54,7 @@ def test_nests(s, x, y):
 
 
 def test_opposite_orders_wait_for_one_another_and_not_in_a_circle(s, x, y):
+    needs_held(s)
     begun = threading.Barrier(2)
 
     def move(first: Store[Any], second: Store[Any]) -> None:

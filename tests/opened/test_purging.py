@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free import needs_held
 
 from store import Store
 from store.engines.contract import Fields, Order, in_pages
@@ -278,6 +279,7 @@ def test_writer_who_is_busy_is_not_waited_for(place, clock):
     """The write has its answer; the purge comes again, and soon."""
     entered, leave = threading.Event(), threading.Event()
     with Store[Any](place, clock=clock) as s:
+        needs_held(s)
         s["kept"] = 0
         expire(s, clock, 5)
 

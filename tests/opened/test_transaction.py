@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
+from free import needs_held
 
 from store import Store
 from store.errors import LockTimeout, NotSerializable, ReadOnly, StoreError
@@ -196,6 +197,7 @@ def test_values_written_in_it_are_seen_by_others_when_it_ends(shared: Store[Any]
 
 
 def test_of_a_process_that_is_killed_leaves_nothing(shared: Store[Any], place: str, start: Any) -> None:
+    needs_held(shared)
     shared["a"] = 1
     writer = start(
         """
@@ -219,6 +221,7 @@ def test_of_a_process_that_is_killed_leaves_nothing(shared: Store[Any], place: s
 
 
 def test_holds_off_other_threads(s: Store[Any]) -> None:
+    needs_held(s)
     s["n"] = 0
     inside, goes_on = threading.Event(), threading.Event()
     seen: list[Any] = []
@@ -242,6 +245,7 @@ def test_holds_off_other_threads(s: Store[Any]) -> None:
 
 
 def test_of_one_thread_is_not_that_of_another(shared: Store[Any]) -> None:
+    needs_held(shared)
     errors: list[BaseException] = []
 
     def other() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from free import needs_held
 
 from store import Store
 from store.errors import LockTimeout, NotSerializable
@@ -268,6 +269,7 @@ class TestThreads:
         assert len(found) == 8
 
     def test_sync_that_times_out_keeps_what_was_pending(self, place: str, seen: Store[Any]) -> None:
+        needs_held(seen)
         seen["a"] = [1]
         s = Store[Any](place, writeback=True, timeout=0)
         s["a"].append(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
@@ -24,6 +25,7 @@ class SessionsAndDict(RuleBasedStateMachine):
     """Two handles on one namespace; the model is id → (data, expiry), and id → user for those that have one."""
 
     stores: ClassVar[list[Store[Any]]]
+    shards: ClassVar[int] = 1
     now: ClassVar[float] = 1_800_000_000.0
     namespaces = count()  # one for each run: a file for each would take most of the time
 
@@ -32,7 +34,7 @@ class SessionsAndDict(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         namespace = f"run {next(self.namespaces)}"
-        self.open = [Sessions(store, namespace=namespace, ttl=TTL) for store in self.stores]
+        self.open = [Sessions(store, namespace=namespace, ttl=TTL, shards=self.shards) for store in self.stores]
         self.model: dict[str, tuple[dict[str, Any], float]] = {}
         self.users: dict[str, str | None] = {}
         self.expired = 0
@@ -153,10 +155,11 @@ class SessionsAndDict(RuleBasedStateMachine):
             assert len(one.by(user)) == len(one.by(user).records()) == sum(self.users[id] == user for id in self.model)
 
 
-def test_sessions_do_as_a_dict_does(place: str) -> None:
+@pytest.mark.parametrize("shards", [1, 3])
+def test_sessions_do_as_a_dict_does(place: str, shards: int) -> None:
     options: dict[str, Any] = {"trust": "own", "clock": lambda: SessionsAndDict.now}
     with Store(place, **options) as first, Store(place, **options) as second:
-        SessionsAndDict.stores = [first, second]
+        SessionsAndDict.stores, SessionsAndDict.shards = [first, second], shards
         run_state_machine_as_test(
             SessionsAndDict,
             settings=settings(

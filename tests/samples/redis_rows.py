@@ -119,6 +119,7 @@ def _add(client: Any, prefix: str, row: Row) -> None:
     keys, own = keys_of(prefix, row.namespace), store_keys(prefix)
     if client.zadd(own.spaces, {row.namespace: 0}):
         client.hset(keys.meta, "id", client.hget(own.identity, "id"))
+    client.hset(keys.meta, "next", max(row.id or 0, int(client.hget(keys.meta, "next") or 0)))
     client.hset(keys.rows, row.name, pack(row))
     client.zadd(keys.order, {row.name: row.id})
     client.zadd(keys.names, {row.name: 0})

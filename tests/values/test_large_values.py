@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from buffered import Buffered
+from free import needs_capability
 
 from store import Store
 from store.errors import ReadOnly, StoreClosed
@@ -18,6 +19,11 @@ LIMIT = 1000
 
 def small(location: str, **options: Any) -> Store[Any]:
     return Store(location, **{"spill_bytes": LIMIT, **options})
+
+
+def has_parts(s: Store[Any]) -> bool:
+    """Whether the engine keeps large values in parts of their own."""
+    return s.opened.engine.blobs is not None
 
 
 VALUES = [
@@ -62,14 +68,14 @@ def test_arrays_come_back(kept: str, codec: str, mmap: bool) -> None:
             )
             assert (found == array).all()
             if array.nbytes > LIMIT and codec == "pickle":
-                assert found.flags.writeable != mmap
+                assert found.flags.writeable != (mmap and has_parts(s))
 
 
 def test_many_buffers_and_a_large_body_in_one_value(kept: str) -> None:
     value = {f"{number:040}": Buffered(bytes([number]) * 2000) for number in range(60)}
     with small(kept) as s:
         s["it"] = value
-        assert s.stats().spill_files == 61
+        assert s.stats().spill_files == (61 if has_parts(s) else 0)
     with small(kept) as s:
         assert {name: bytes(held.data) for name, held in s["it"].items()} == {
             name: bytes(held.data) for name, held in value.items()
@@ -79,6 +85,7 @@ def test_many_buffers_and_a_large_body_in_one_value(kept: str) -> None:
 def test_sizes_count_the_parts(kept: str) -> None:
     with small(kept) as s:
         s.update(a=BIG, b=1)
+        needs_capability(s, "blobs")
         stats = s.stats()
         assert stats.spill_files == 1 and stats.spill_bytes > len(BIG) and stats.bytes > stats.spill_bytes
         assert s.record("a").size == stats.spill_bytes
@@ -110,7 +117,7 @@ def test_changed_from_another_handle(kept: str, change: Callable[[Store[Any]], N
         assert other["it"] == [OTHER]
         change(s)
         assert s["it"] == other["it"] == [OTHER, BIG]
-        assert s.stats().spill_files == 1 and s.verify().ok
+        assert s.stats().spill_files == has_parts(s) and s.verify().ok
 
 
 def test_writeback(kept: str) -> None:

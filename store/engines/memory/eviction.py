@@ -15,6 +15,8 @@ from store.system.clock import wall_clock
 class MemoryEviction:
     """Safe across threads. All handles on the store share the notes; a forked child has a copy of its own."""
 
+    counts_together = False
+
     def __init__(self, handle: Handle) -> None:
         self.random: Any = random
         self._handle = handle

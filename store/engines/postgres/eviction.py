@@ -19,6 +19,8 @@ from store.rows.spilled import size_of
 class PostgresEviction:
     """Of one handle. Safe across threads and after a fork."""
 
+    counts_together = False
+
     def __init__(self, handle: Handle) -> None:
         self.random: Any = random
         self._handle = handle

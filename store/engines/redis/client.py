@@ -37,17 +37,20 @@ class Client:
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
-        self._tokens = _tokens()
+        self._renew_tokens()
 
     def token(self) -> bytes:
         """A name for a write that no other one has: 12 bytes."""
-        token: bytes = next(self._tokens)
-        return token
+        return self._start + (next(self._numbers) & 0xFFFFFFFF).to_bytes(4, "big")
 
     def renew(self) -> None:
         """In a forked child: begin with no connection, and with other tokens."""
         self.topology.renew()
-        self._tokens = _tokens()
+        self._renew_tokens()
+
+    def _renew_tokens(self) -> None:
+        self._start = os.urandom(8)
+        self._numbers = itertools.count()  # no generator: an interrupt inside would end it, and threads share it
 
     def run(
         self,
@@ -191,8 +194,3 @@ def _exchange(conn: Any, command: list[bytes], after: Command | None, asking: bo
     if isinstance(answers[0], BaseException):
         raise answers[0]
     return answers[0] if after is None else answers
-
-
-def _tokens() -> Any:
-    start = os.urandom(8)
-    return (start + (number & 0xFFFFFFFF).to_bytes(4, "big") for number in itertools.count())

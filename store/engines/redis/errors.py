@@ -67,6 +67,7 @@ def _of_response(error: Exception, text: str, where: str) -> StoreError | None:
             "another one was made in its place; nothing was read or written. Close this handle and open the store "
             "again",
             path=where,
+            errno=errno.ENOENT,
         )
     if text.startswith(NO_IDENTITY):
         return StorageError(

@@ -47,9 +47,9 @@ class Writing:
         """Make the changes as the owner of leases; the error, if too few copies have confirmed them."""
         if not changes:
             return Applied(0, []), None
-        if all(isinstance(change, Row) for change in changes):
+        if _are_all(changes, Row):
             namespace = changes[0].namespace  # type: ignore[union-attr]  # bare rows may be of another one
-        frees = all(isinstance(change, Delete | Check) for change in changes)
+        frees = _are_all(changes, Delete | Check)
         steps = steps_of(namespace, changes)
         (deleted, *revisions), problem = self._apply(namespace, steps, FREE if frees else APPLY, owner, timeout)
         rows = rows_of(changes) if stamps else []
@@ -141,3 +141,11 @@ def leased(name: str | None, namespace: str, timeout: float, where: str) -> Lock
         "longer timeout",
         path=where,
     )
+
+
+def _are_all(changes: Sequence[Any], kind: Any) -> bool:
+    # A loop, since an interrupt that strikes the end of a generator is lost.
+    for change in changes:  # noqa: SIM110
+        if not isinstance(change, kind):
+            return False
+    return True

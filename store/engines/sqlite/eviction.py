@@ -20,6 +20,8 @@ from store.system.clock import wall_clock
 class SqliteEviction:
     """Of one handle. Safe across threads and after a fork."""
 
+    counts_together = True
+
     def __init__(self, handle: Handle) -> None:
         self.random: Any = random
         self._handle = handle

@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -28,7 +28,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 from store.errors import Conflict, RecordError
 from store.integrations.django.handles import handle
-from store.mapping.store import Store
 from store.sessions import NoSuchSession, Sessions
 from store.sessions.merging import is_same, merge
 
@@ -164,7 +163,7 @@ class SessionStore(SessionBase):
             super().cycle_key()
             return
         key = self._get_new_session_key()
-        if not sessions().store.transact(lambda _: self._move(old, key)):
+        if sessions().rotate(old, new=key, ttl=max(self.get_expiry_age(), 1)) is None:
             self.clear()
             self.create()
             return
@@ -223,15 +222,6 @@ class SessionStore(SessionBase):
         if not saved:
             raise UpdateError
 
-    def _move(self, old: str, key: str) -> bool:
-        """Gives the stored session a new key, inside a transaction; returns whether there is one."""
-        opened = sessions()
-        data = opened.load(old)
-        if data is None:
-            return False
-        opened.create(data, id=key, ttl=max(self.get_expiry_age(), 1))
-        return opened.delete(old)
-
     def _stored(self, data: Data) -> Data:
         """What is stored of these data: with the codec "json" that which `SESSION_SERIALIZER` makes of them."""
         if not _uses_serializer():
@@ -258,7 +248,7 @@ def _uses_serializer() -> bool:
     return getattr(settings, "STORE_SESSION_OPTIONS", {}).get("codec", "json") == "json"
 
 
-def _user_of(store: Store[Any], name: str) -> tuple[str, object]:
+def _user_of(store: Mapping[str, Any], name: str) -> tuple[str, object]:
     """The name of a record, and the user who is logged in to it; _MOVED: it is gone, perhaps to another name."""
     try:
         data = store.get(name, _MOVED)
