@@ -27,7 +27,7 @@ TITLES = {
 OPERATIONS = ("get", "set", "edit")  # those of many clients at once
 HEADS = {"get": "get", "set": "set", "edit": "session"}  # how tables of many clients name them
 
-FULL = Plan(clients=(1, 8), rounds=15, seconds=0.04)
+FULL = Plan(clients=(1, 8), rounds=15, seconds=0.04, bulk_rounds=3, client_seconds=0.5)
 QUICK = Plan(sizes=(1000,), clients=(1, 8), rounds=7, seconds=0.02, bulk_rounds=3, client_seconds=0.3)
 
 

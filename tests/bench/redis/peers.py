@@ -18,6 +18,7 @@ from .visits import Visits, id_of, visit
 
 BARE = "bare redis-py"
 DATABASE = 0
+SHARDS = 12
 NOW = 1_700_000_000.0
 
 
@@ -171,6 +172,31 @@ class InFlask:
         self.edit, self.close = self.visits.visit, self.sessions.close
 
 
+class InShards:
+    """Sessions spread over several namespaces, and so over the primaries of a cluster."""
+
+    def __init__(self, url: str) -> None:
+        from store.sessions import Sessions
+
+        self.sessions = Sessions(prefixed(url, "shards"), shards=SHARDS)
+        self.close = self.sessions.close
+
+    def edit(self, name: str) -> Any:
+        id = id_of(name)
+        data = visit(self.sessions.load(id))
+        self.sessions.save(id, data)
+        return data
+
+
+def fill_in_shards(url: str, pairs: Pairs) -> None:
+    peer = InShards(url)
+    peer.sessions.store.clear()
+    sessions = dict(pairs)
+    for name in names_of(len(pairs)):
+        peer.sessions.create(sessions[name], id=id_of(name))
+    peer.close()
+
+
 def fill_in_flask(url: str, pairs: Pairs) -> None:
     peer = InFlask(url)
     peer.sessions.store.clear()
@@ -188,5 +214,12 @@ def _fill(peer: Peer, pairs: Pairs) -> None:
 KINDS = (
     Kind(BARE, Bare, fill_bare, modules=("redis",), note="the same scripts and rows, by `redis` and `pickle` alone"),
     Kind(STORE, ThisStore, fill_store, modules=("redis",)),
-    Kind("store in Flask", InFlask, fill_in_flask, lacks=ONLY_SESSIONS, modules=("redis", "flask"), note="in Flask: a request and a response"),
-)
+    Kind(
+        f"store, {SHARDS} shards", InShards, fill_in_shards, lacks=ONLY_SESSIONS, modules=("redis",),
+        note="`Sessions(…, shards=…)`",
+    ),
+    Kind(
+        "store in Flask", InFlask, fill_in_flask, lacks=ONLY_SESSIONS, modules=("redis", "flask"),
+        note="in Flask: a request and a response",
+    ),
+)  # fmt: skip
