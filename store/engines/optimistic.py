@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+from weakref import ref
 
 from store.engines.capabilities import Changes
 from store.engines.contract import (
@@ -26,6 +27,7 @@ from store.engines.contract import (
 )
 from store.engines.overlay import Overlay, in_order
 from store.engines.registry import supported
+from store.errors import Conflict, label
 from store.rows.row import Row
 
 KEPT_BYTES = 2**20  # of the records that a transaction has read, which it does not read again
@@ -54,12 +56,24 @@ class Optimistic:
         self.view = Overlay(self._seen, NEW_IDS)
         """Its reads and writes; `savepoint` and `roll_back_to` are methods of the view."""
 
+    @property
+    def overtaken(self) -> ref[Conflict] | None:
+        """The error for a record that others had changed, by which this transaction ended."""
+        return self._seen.overtaken
+
     def saw(self, namespace: str, rows: Mapping[str, Row | None]) -> None:
         """These records were read for it when it began; None: that name has no record."""
         self._seen.record(namespace, rows)
 
     def commit(self) -> None:
         """Raises: Conflict: a record changed after it was read. Unsupported: it spans several namespaces."""
+        try:
+            self._commit()
+        except Conflict as exc:
+            self._seen.overtaken = ref(exc)
+            raise
+
+    def _commit(self) -> None:
         changes = self.view.changes
         if not self.view.is_changed:
             return
@@ -81,12 +95,12 @@ class Optimistic:
 class _Recorder:
     """Reads an engine, and records the first state of each record that it reads, for the commit to expect.
 
-    A record that is read again has the state of the first time: the commit fails if there is a newer one. So small
-    ones are kept.
+    A record that is read again, also to be written, is the same as before: it comes from here, or it is a Conflict.
     """
 
     def __init__(self, engine: Committed) -> None:
         self.expected: dict[tuple[str, str | None], Any] = {}
+        self.overtaken: ref[Conflict] | None = None
         self._engine = engine
         self._versions = engine.changes
         self._kept: dict[tuple[str, str], Row | None] = {}
@@ -104,13 +118,25 @@ class _Recorder:
         return {name: of_row(row, fields) for name in names if (row := rows[name]) is not None}
 
     def record(self, namespace: str, rows: Mapping[str, Row | None]) -> None:
-        """Expect these states, unless others were read before."""
+        """Expect these states. Raises: Conflict: another state of one was read before."""
         for name, row in rows.items():
-            self.expected.setdefault((namespace, name), ABSENT if row is None else row.stamp)
+            state = ABSENT if row is None else row.stamp
+            if self.expected.setdefault((namespace, name), state) != state:
+                raise self._overtake(namespace, name)
             size = ROW_BYTES + (0 if row is None else len(row.body))
             if size <= self._room:
                 self._room -= size
                 self._kept[namespace, name] = row
+
+    def _overtake(self, namespace: str, name: str) -> Conflict:
+        error = Conflict(
+            f"{label(name, namespace)} was changed by another writer since this transaction read it; run the "
+            "transaction again",
+            name=name,
+            namespace=namespace,
+        )
+        self.overtaken = ref(error)
+        return error
 
     def scan(self, namespace: str | None, order: Order, **how: Any) -> Page:
         self._all_of(namespace)

@@ -13,7 +13,7 @@ from store.engines.postgres.changes import PostgresChanges
 from store.engines.postgres.claiming import Claiming
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.location import parse
-from store.engines.postgres.locks import PostgresLocks
+from store.engines.postgres.locks import postgres_locks
 from store.engines.postgres.reading import Reading
 from store.engines.postgres.server import server_at
 from store.engines.postgres.writing import Writing
@@ -42,7 +42,7 @@ class PostgresEngine:
         self.changes = (
             PostgresChanges(handle, handle.server.listening, handle.server.change_statements) if has_xids else None
         )
-        self.locks = PostgresLocks(handle.server, handle.timeout)
+        self.locks = postgres_locks(handle.server, handle.timeout)
         reading = Reading(handle)
         writing = Writing(handle, reading)
         claiming = Claiming(handle, writing, blobs)

@@ -1,195 +1,32 @@
-"""The leases of a process on named locks, and the thread that renews all of them by one statement."""
+"""How leases are kept on PostgreSQL: one statement renews all rows of a process."""
 
 from __future__ import annotations
 
-import atexit
-import os
-import threading
-from collections.abc import Collection
-from queue import Empty, SimpleQueue
-from uuid import UUID, uuid4
-from weakref import WeakSet
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
+from store.engines.leases import Lease
 from store.engines.postgres.coordination import NamedLockStatements
 from store.engines.postgres.dedicated import Dedicated
 from store.engines.postgres.sessions import Sessions
-from store.errors import StoreError
-from store.system.clock import awake_or_not
-from store.system.file_status import no_thread
-
-LEASE_SECONDS = 30.0  # by the server's clock
-RENEW_SECONDS = LEASE_SECONDS / 3
-RETRY_SECONDS = 1.0  # after a renewal that failed
-JOIN_SECONDS = 5.0
-TIDY_EVERY = 500  # locks
 
 
-_of_process: WeakSet[Leases] = WeakSet()
-
-
-@atexit.register
-def _release_all() -> None:
-    """A program that ends without closing its stores leaves no lock to its lease."""
-    for leases in list(_of_process):
-        leases.close()
-
-
-class Lease:
-    """A row of the table of locks that is ours. Its end is known by this machine's clock, a little early."""
-
-    def __init__(self, key: bytes) -> None:
-        self.key = key
-        self.owner: UUID = uuid4()
-        self.fence = 0
-        self.ends = 0.0
-        self._process = os.getpid()
-
-    def is_own(self) -> bool:
-        """Whether this process took it, not the one that it was forked from."""
-        return self._process == os.getpid()
-
-    def is_kept(self) -> bool:
-        """Whether it lasts."""
-        return awake_or_not() < self.ends and self.is_own()
-
-
-class Leases:
-    """All leases of a process on one database. Safe across threads; a forked child begins with none.
-
-    The thread has a connection of its own: a pool whose connections are all in transactions must not cost a lock. It
-    begins with the first lease, and ends when there has been none for a while.
-    """
+class PostgresLeases:
+    """The contract `LeaseStatements`."""
 
     def __init__(self, sessions: Sessions, statements: NamedLockStatements) -> None:
+        self.where = sessions.location.shown
         self._sessions = sessions
         self._statements = statements
-        self.renew()
-        _of_process.add(self)
 
-    def renew(self) -> None:
-        """In a forked child: hold nothing, and leave the parent's rows alone."""
-        self.of_threads: set[tuple[str, int]] = set()
-        """The locks that threads hold for a block: name, and the thread's number."""
-        self._held: dict[UUID, Lease] = {}
-        self._orders: SimpleQueue[Lease | threading.Thread] = SimpleQueue()  # which a finalizer may put into
-        self._kept = 0
-        self._mutex = threading.Lock()
-        self._waiting: dict[int, threading.Event] = {}
-        self._thread: threading.Thread | None = None
+    def connect(self) -> Dedicated:
+        return Dedicated(self._sessions)
 
-    def keep(self, lease: Lease) -> None:
-        """Renew it from now on. Raises: StorageError: there is no thread that could."""
-        with self._mutex:
-            if self._thread is None:
-                self._start()  # first: what nobody renews is not held
-            self._held[lease.owner] = lease
-            self._kept += 1
-
-    def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="store named locks", daemon=True)
-        try:
-            self._thread.start()
-        except RuntimeError as exc:
-            self._thread = None
-            raise no_thread(f"named locks on {self._sessions.location.shown}", exc) from exc
-
-    def is_time_to_tidy(self) -> bool:
-        """Whether so many locks were taken since the last time that rows of unused names may be deleted."""
-        if self._kept < TIDY_EVERY:
-            return False
-        self._kept = 0
-        return True
-
-    def forget(self, lease: Lease) -> None:
-        """Renew it no more."""
-        lease.ends = 0.0
-        self._held.pop(lease.owner, None)
-
-    def wait(self, seconds: float) -> None:
-        """Wait for so long, or until a lease of this process is released."""
-        event = threading.Event()
-        self._waiting[id(event)] = event
-        try:
-            event.wait(seconds)
-        finally:
-            del self._waiting[id(event)]
-
-    def wake(self) -> None:
-        """End all waits: a lock may be free."""
-        for event in list(self._waiting.values()):
-            event.set()
-
-    def drop(self, lease: Lease) -> None:
-        """Have the thread release it soon; in a forked child, leave it to the parent. For finalizers, at any line."""
-        self.forget(lease)
-        if lease.is_own():
-            self._orders.put(lease)
-
-    def close(self) -> None:
-        """Release all, and end the thread: the last handle of the process is about to be closed."""
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            self._orders.put(thread)
-            thread.join(JOIN_SECONDS)
-
-    # -- in the thread
-
-    def _run(self) -> None:
-        orders, session, thread = self._orders, Dedicated(self._sessions), threading.current_thread()
-        due = awake_or_not() + RENEW_SECONDS
-        try:
-            while True:
-                try:
-                    order = orders.get(timeout=max(0.0, due - awake_or_not()))
-                except Empty:
-                    if not self._held and self._has_ended():
-                        return
-                    due = awake_or_not() + (RENEW_SECONDS if self._renew(session) else RETRY_SECONDS)
-                else:
-                    if isinstance(order, Lease):
-                        self._release(session, [order])
-                    elif order is thread:
-                        with self._mutex:
-                            self._thread = None
-                        self._release(session, list(self._held.values()))
-                        return
-        finally:
-            with self._mutex:
-                if self._thread is thread:
-                    self._thread = None
-            session.close()
-
-    def _has_ended(self) -> bool:
-        with self._mutex:
-            if self._held:
-                return False
-            self._thread = None
-            return True
-
-    def _renew(self, session: Dedicated) -> bool:
-        """Renew all leases. Returns whether the server answered; those that it does not know any more are lost."""
-        leases = list(self._held.values())
-        ends = awake_or_not() + LEASE_SECONDS  # before the server counts
+    def renew(self, session: Dedicated, leases: Sequence[Lease], seconds: float) -> Mapping[UUID, bool]:
         keys, owners = [lease.key for lease in leases], [lease.owner for lease in leases]
-        try:
-            renewed = {row[0] for row in session.run(self._statements.renew, (LEASE_SECONDS, keys, owners))}
-        except StoreError:
-            return False
-        for lease in leases:
-            if lease.owner not in renewed:
-                self.forget(lease)
-            elif lease.is_kept():  # one that had lapsed here has been reported as lost, and stays so
-                lease.ends = ends
-        return True
+        renewed = {row[0] for row in session.run(self._statements.renew, (seconds, keys, owners))}
+        return {owner: owner in renewed for owner in owners}
 
-    def _release(self, session: Dedicated, leases: Collection[Lease]) -> None:
-        """Release them, if the server can be reached; else they end by themselves."""
-        for lease in leases:
-            self.forget(lease)
-        if leases:
-            keys, owners = [lease.key for lease in leases], [lease.owner for lease in leases]
-            try:
-                session.run(self._statements.release, (keys, owners))
-                self.wake()
-            except StoreError:
-                pass
+    def release(self, session: Dedicated, leases: Sequence[Lease]) -> None:
+        keys, owners = [lease.key for lease in leases], [lease.owner for lease in leases]
+        session.run(self._statements.release, (keys, owners))

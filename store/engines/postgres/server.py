@@ -9,10 +9,11 @@ from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from psycopg.pq import TransactionStatus
 
+from store.engines.leases import Leases
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.coordination import ChangeStatements, NamedLockStatements
 from store.engines.postgres.errors import DRIVER_ERRORS, translated
-from store.engines.postgres.leases import Leases
+from store.engines.postgres.leases import PostgresLeases
 from store.engines.postgres.listening import Listening
 from store.engines.postgres.location import Location
 from store.engines.postgres.place import ThreadPlace
@@ -35,7 +36,7 @@ class Server:
     def __init__(self, location: Location, connecting: Connecting) -> None:
         self.sessions = Sessions(location, connecting)
         self.lock_statements = NamedLockStatements(location)
-        self.leases = Leases(self.sessions, self.lock_statements)
+        self.leases = Leases(PostgresLeases(self.sessions, self.lock_statements))
         self.change_statements = ChangeStatements(location)
         self.listening = Listening(self.sessions, self.change_statements, self.sessions.statements.channel)
         self.trimming = Trimming(self.sessions, self.change_statements)

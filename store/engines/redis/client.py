@@ -155,7 +155,7 @@ def can_repeat(error: BaseException) -> bool:
 def is_temporary(error: redis.ResponseError) -> bool:
     """Whether the server refused a command for now, and did nothing."""
     return isinstance(
-        error, TryAgainError | ClusterDownError | ReadOnlyError | MovedError
+        error, TryAgainError | ClusterDownError | ReadOnlyError | AskError
     ) or str(error).startswith(_LATER)  # fmt: skip
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from weakref import ref
 
+from store.engines.bodies import Bodies
 from store.engines.contract import Applied, Change, Load, Reads
 from store.engines.optimistic import Optimistic
 from store.engines.overlay import Overlay
 from store.engines.redis.changes import RedisChanges
-from store.engines.redis.leases import Leases
+from store.engines.redis.leases import EditLeases
 from store.engines.redis.reading import Reading
 from store.engines.redis.server import Server
 from store.engines.redis.writing import Writing
@@ -26,7 +27,7 @@ class RedisBuffer:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._leases = Leases(server)
+        self._leases = EditLeases(server)
         self._optimistic: Optimistic | None = None
         self._committing: Committing | None = None
         self._overtaken: ref[Conflict] | None = None
@@ -36,7 +37,7 @@ class RedisBuffer:
         space, names = hold.scope
         found = {}
         if names is not None and isinstance(space, str):
-            found = self._leases.take(space, names, timeout)
+            found = self._leases.take(space, names, timeout, hold)
         self._committing = Committing(self._server, self._leases.owner, timeout)
         self._optimistic = Optimistic(self._committing)
         self._optimistic.saw(str(space), found)
@@ -44,14 +45,15 @@ class RedisBuffer:
 
     def commit(self, view: Overlay) -> None:
         assert self._optimistic is not None
-        try:
-            self._optimistic.commit()
-        except Conflict as exc:
-            self._overtaken = ref(exc)
-            raise
-        self._leases.committed(name for _, name in view.changes)
+        self._optimistic.commit()
+        self._leases.ended_by_write(name for (_, name), (row, *_) in view.changes.items() if row is not None)
 
     def give(self, hold: Hold) -> None:
+        if self._optimistic is not None:
+            self._overtaken, self._optimistic = self._optimistic.overtaken, None
+        self._leases.give_back()
+
+    def abandon(self) -> None:
         self._optimistic = None
         self._leases.give_back()
 
@@ -65,8 +67,12 @@ class RedisBuffer:
             raise StoreClosed(f"{self._server.shown} is closed; open the store again")
 
     def must_restart(self, error: BaseException) -> bool:
-        """Whether that error is the conflict by which the last commit failed."""
+        """Whether that error is the conflict by which the last transaction failed."""
         return self._overtaken is not None and self._overtaken() is error
+
+
+def _always() -> None:
+    """A transaction is open while it commits."""
 
 
 class Committing(Reading):
@@ -76,7 +82,7 @@ class Committing(Reading):
 
     def __init__(self, server: Server, owner: bytes, timeout: float) -> None:
         super().__init__(server)
-        self.changes = RedisChanges(server)
+        self.changes = RedisChanges(server, _always)
         self.problem: OutcomeUnknown | None = None
         self._writing = Writing(server)
         self._owner = owner
@@ -95,6 +101,7 @@ class Handle:
         self.location = server.shown
         self.read_only = read_only
         self.timeout = timeout
+        self.bodies = Bodies()
         self._is_closed = False
         server.handles.add(self)
 
@@ -120,5 +127,6 @@ class Handle:
     def close(self) -> None:
         """Release the server; a second call does nothing."""
         self._is_closed = True
+        self.bodies.keep_bytes(0)
         self.server.handles.discard(self)
         self.server.close_unused()

@@ -34,11 +34,18 @@ class Node:
         try:
             return self._idle.pop()
         except IndexError:
-            return self._made()
+            return self.connected()
 
-    def _made(self) -> Any:
+    def connected(self, patience: float | None = None) -> Any:
+        """A new connection, with another patience in seconds than the others if it is given.
+
+        Raises: redis.RedisError, OSError.
+        """
         pool = self._pool
-        conn = pool.connection_class(**pool.connection_kwargs)
+        settings = dict(pool.connection_kwargs)
+        if patience is not None:
+            settings["socket_timeout"] = settings["socket_connect_timeout"] = patience
+        conn = pool.connection_class(**settings)
         conn.connect()
         return conn
 

@@ -13,10 +13,13 @@ from weakref import WeakSet, WeakValueDictionary
 import redis
 
 from store.engines.buffered_place import BufferedPlace
+from store.engines.leases import Leases
 from store.engines.redis.client import Client, Command
 from store.engines.redis.confirming import Confirmation
 from store.engines.redis.errors import DRIVER_ERRORS, translated
+from store.engines.redis.keeping import RedisLeases
 from store.engines.redis.keys import keys_of, store_keys
+from store.engines.redis.listening import Listening
 from store.engines.redis.location import Location
 from store.engines.redis.nodes import Cluster, Node, Single, Topology
 from store.engines.redis.scripts.script import NO_SPACE, Script
@@ -48,6 +51,10 @@ class Server:
         self.keys = lru_cache(maxsize=256)(lambda namespace: keys_of(location.prefix, namespace))
         self.own = store_keys(location.prefix)
         self.make_buffer: Callable[[], Any] | None = None
+        self.leases = Leases(RedisLeases(self))
+        self.fences: dict[bytes, int] = {}
+        """The last fence of named locks, by key, that this process knows."""
+        self.listening = Listening(self.shown, lambda: self.client.topology, lambda space: self.keys(space).changes)
         self._client: Client | None = None
         self._known_sealers: set[bytes] = set()
         self._offset = 0.0
@@ -68,6 +75,11 @@ class Server:
                 if self._client is None:
                     self._client = Client(self._topology())
         return self._client
+
+    @property
+    def topology(self) -> Topology:
+        """The nodes. Raises: as `client`."""
+        return self.client.topology
 
     def _topology(self) -> Topology:
         single = Single(self.location, self.patience)
@@ -186,14 +198,21 @@ class Server:
     # -- the life of a process
 
     def close_unused(self) -> None:
-        """Close the connections, if no handle uses them."""
-        if not self.handles and self._client is not None:
-            self._client.topology.close()
-            self._client = None
+        """Release all leases and close the connections, if no handle uses them."""
+        if not self.handles:
+            self.leases.close()
+            self.listening.close()
+            if self._client is not None:
+                self._client.topology.close()
+                self._client = None
 
     def renew(self) -> None:
         """In a forked child: leave the parent's connections alone, and begin with none."""
         self._mutex = threading.RLock()
+        self.leases.renew()
+        for handle in list(self.handles):
+            handle.bodies.renew()
+        self.listening.renew()
         if self._client is not None:
             self._client.renew()
 

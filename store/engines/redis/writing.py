@@ -9,6 +9,7 @@ from typing import Any
 import redis
 
 from store.engines.contract import Applied, Change, Check, Delete, Load
+from store.engines.polling import Polling
 from store.engines.redis.errors import translated
 from store.engines.redis.packing import MAX_BYTES, pack
 from store.engines.redis.scripts.script import CONFLICT, LEASED, MAX_RECORDS, NO_SPACE, Script
@@ -21,7 +22,6 @@ from store.system import running
 from store.system.clock import steady_clock
 
 KEPT_CHANGES = 10_000  # entries of the stream of changes, at least
-FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05  # seconds between two attempts, where another client edits the record
 
 
 class Writing:
@@ -103,7 +103,7 @@ class Writing:
         self, namespace: str, steps: Sequence[Any], timeout: float, script: Script, arguments: Any
     ) -> tuple[Any, OutcomeUnknown | None]:
         """Run a script that writes, again until the timeout while another client edits one of the records."""
-        server, pause, end = self._server, FIRST_PAUSE, steady_clock() + timeout
+        server, polling, end = self._server, Polling(), steady_clock() + timeout
         keys = server.keys(namespace)
         while True:
             deadline = server.deadline(timeout)
@@ -124,8 +124,7 @@ class Writing:
                 left = end - steady_clock()
                 if left <= 0:
                     raise leased(leased_name(text, steps), namespace, timeout, server.shown) from None
-            running.sleep(min(pause, left))
-            pause = min(2 * pause, LAST_PAUSE)
+            running.sleep(polling.next(left))
 
     @staticmethod
     def _checked(problem: OutcomeUnknown | None) -> None:
@@ -137,8 +136,8 @@ def leased(name: str | None, namespace: str, timeout: float, where: str) -> Lock
     """The error for a record that another client has been editing for too long."""
     what = f"a record of the namespace {namespace!r}" if name is None else label(name, namespace)
     return LockTimeout(
-        f"{what} was being edited by another client for {timeout:g} seconds; try again, or open the store with a "
-        "longer timeout",
+        f"another writer has been editing {what} for {timeout:g} seconds; try again, or open the store with a longer "
+        "timeout",
         path=where,
     )
 

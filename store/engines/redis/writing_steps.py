@@ -103,6 +103,13 @@ def conflict(error: str, steps: Sequence[Any], namespace: str) -> Conflict:
     if steps[step] == CHECK_VERSION:
         return Conflict("the namespace was changed meanwhile; run the transaction again", namespace=namespace)
     name = decoded(steps[step + 1])
+    if what == ["waiting"]:
+        return Conflict(
+            f"{label(name, namespace)} is being edited by another client, which waits for this one; nothing was "
+            "written, run it again",
+            name=name,
+            namespace=namespace,
+        )
     text = {"there": "is there", "deleted": "was deleted"}.get(what[0] if what else "", "was changed")
     return Conflict(f"{label(name, namespace)} {text} meanwhile; read it again", name=name, namespace=namespace)
 

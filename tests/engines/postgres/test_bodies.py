@@ -11,7 +11,7 @@ import pytest
 
 from store import Store
 from store.engines.contract import Fields
-from store.engines.postgres.bodies import LEAST_BYTES, Bodies
+from store.engines.bodies import LEAST_BYTES, Bodies
 
 LARGE = LEAST_BYTES * 4
 

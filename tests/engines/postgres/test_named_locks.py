@@ -96,7 +96,7 @@ class TestFence:
     def test_rows_of_unused_names_are_deleted_now_and_then(
         self, s: Store[Any], sql: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from store.engines.postgres import leases as module
+        from store.engines import leases as module
 
         monkeypatch.setattr(module, "TIDY_EVERY", 3)
         for name in "ab":
@@ -143,7 +143,7 @@ class TestLease:
     def test_is_renewed_by_a_thread_although_the_pool_is_exhausted(
         self, postgres_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from store.engines.postgres import leases as module
+        from store.engines import leases as module
 
         done = threading.Event()
         renew = module.Leases._renew
@@ -155,7 +155,7 @@ class TestLease:
             return is_done
 
         monkeypatch.setattr(module.Leases, "_renew", renew_and_tell)
-        monkeypatch.setattr(module, "RENEW_SECONDS", 0.01)
+        monkeypatch.setattr(module, "RENEWALS", 3000)
         with Store[Any](f"{postgres_url}&pool_size=1", timeout=0.1) as s:
             lock = held(s)
             with s.transaction():
@@ -242,7 +242,7 @@ class TestHolding:
         lock.release()
 
     def test_waiting_ends_with_a_release_in_this_process(self, s: Store[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-        from store.engines.postgres import locks as module
+        from store.engines import polling as module
 
         monkeypatch.setattr(module, "FIRST_PAUSE", 3600.0)
         monkeypatch.setattr(module, "LAST_PAUSE", 3600.0)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from store.engines.redis.scripts.script import SAME_STORE, Script
 
+# The hash of leases has two kinds of fields, both with the end and an owner: a name, with the owner of its lease; and
+# byte 255 and an owner that waits, with the owner that it waits for. No name in UTF-8 has that byte. A wait is known
+# for a second after each attempt; a client makes 20 in that time.
+
 # KEYS leases rows meta; ARGV id, name, owner, seconds, most leases before those that ended are removed, most bytes of
-# a row. Returns 0 if it is taken; else 1, and the row, unless it is larger; 2, if there is none.
+# a row, whether the owner has other leases, for which somebody could wait (0 or 1). Returns 0 if it is taken; else 1,
+# and the row, unless it is larger; 2, if there is none.
 TAKE_LEASE = Script(
     SAME_STORE
     + """
@@ -15,7 +20,13 @@ local size = redis.call('HSTRLEN', KEYS[2], ARGV[2]) -- before the first write: 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local lease = redis.call('HGET', KEYS[1], ARGV[2])
-if lease and lease:sub(9, 24) ~= ARGV[3] and struct.unpack('<d', lease) > now then return {0} end
+if lease and lease:sub(9, 24) ~= ARGV[3] and struct.unpack('<d', lease) > now then
+  if ARGV[7] ~= '0' then
+    redis.call('HSET', KEYS[1], '\\255' .. ARGV[3], struct.pack('<d', now + 1) .. lease:sub(9, 24))
+  end
+  return {0}
+end
+if ARGV[7] ~= '0' then redis.call('HDEL', KEYS[1], '\\255' .. ARGV[3]) end
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[5]) then
   local all = redis.call('HGETALL', KEYS[1])
   for i = 1, #all, 2 do
@@ -34,6 +45,7 @@ RENEW_LEASES = Script(
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local kept = {}
+if ARGV[2] == '0' then redis.call('HDEL', KEYS[1], '\\255' .. ARGV[1]) end
 for i = 3, #ARGV do
   local lease = redis.call('HGET', KEYS[1], ARGV[i])
   if lease and lease:sub(9, 24) == ARGV[1] then

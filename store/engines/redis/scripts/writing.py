@@ -57,14 +57,24 @@ if ARGV[4] ~= '' then -- the answer to the first attempt was lost: was it done?
 end
 
 local now
-local function is_leased(name)
+local function editor_of(name)
   local lease = redis.call('HGET', KEYS[7], name)
-  if not lease or lease:sub(9, 24) == ARGV[2] then return false end
+  if not lease or lease:sub(9, 24) == ARGV[2] then return nil end
   if not now then
     local time = redis.call('TIME')
     now = tonumber(time[1]) + tonumber(time[2]) / 1000000
   end
-  return struct.unpack('<d', lease) > now
+  return struct.unpack('<d', lease) > now and lease:sub(9, 24) or nil
+end
+-- A circle of transactions that wait for each other would stay until a timeout: who closes it gives up.
+local function waits_for_us(editor)
+  for _ = 1, 100 do
+    local wait = redis.call('HGET', KEYS[7], '\\255' .. editor)
+    if not wait or struct.unpack('<d', wait) <= now then return false end
+    editor = wait:sub(9, 24)
+    if editor == ARGV[2] then return true end
+  end
+  return false
 end
 
 -- The state of each name after the steps so far: base and row (false: none), and whether the row is a new one.
@@ -100,7 +110,14 @@ for i = 6, #ARGV, 5 do
       is_change = false
     end
     if is_change then
-      if leased and is_leased(name) then return redis.error_reply('LEASED ' .. i) end
+      local editor = leased and editor_of(name)
+      if editor then
+        if ARGV[2] ~= '' then
+          if waits_for_us(editor) then return redis.error_reply('CONFLICT ' .. i .. ' waiting') end
+          redis.call('HSET', KEYS[7], '\\255' .. ARGV[2], struct.pack('<d', now + 1) .. editor) -- it polls more often
+        end
+        return redis.error_reply('LEASED ' .. i)
+      end
       if not state.place then
         changed[#changed + 1] = name
         state.place = #changed
@@ -164,6 +181,7 @@ if #changed > 0 then
       if lease and lease:sub(9, 24) == ARGV[2] then redis.call('HDEL', KEYS[7], name) end
     end
   end
+  if leased and ARGV[2] ~= '' then redis.call('HDEL', KEYS[7], '\\255' .. ARGV[2]) end
   redis.call('HSET', KEYS[6], 'next', next, 'version', version, 'bytes', bytes)
 end
 return {deleted, unpack(revisions)}
@@ -172,7 +190,7 @@ APPLY = Script(APPLY_TEXT)
 FREE = Script(APPLY_TEXT, "allow-oom")
 """Only deletes, so it also runs while the server has no memory left."""
 
-# KEYS and the first three of ARGV as those of APPLY.
+# KEYS rows order names expiry changes meta leases accesses; ARGV as the first three of APPLY.
 CLEAR = Script(
     """
 local meta = redis.call('HMGET', KEYS[6], 'id', 'version', 'cleared_by')
@@ -193,9 +211,11 @@ if redis.call('HLEN', KEYS[7]) > 0 then
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
-redis.call('HSET', KEYS[6], 'version', tonumber(meta[2] or 0) + 1, 'bytes', 0, 'cleared', time[1],
-  'cleared_by', ARGV[3])
+local version = tonumber(meta[2] or 0) + 1
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[8])
+-- The stream is never without an entry: by its id and its token a watch sees whether it knows what came before.
+redis.call('XADD', KEYS[5], version .. '-1', 'n', '', 't', ARGV[3], 'r', 0, 's', time[1])
+redis.call('HSET', KEYS[6], 'version', version, 'bytes', 0, 'cleared', time[1], 'cleared_by', ARGV[3])
 return 1
 """,
     "allow-oom",
