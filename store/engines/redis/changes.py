@@ -17,8 +17,8 @@ import redis
 
 from store.engines.capabilities import Monitor
 from store.engines.contract import Fields, Order
-from store.engines.redis.client import Lost, can_repeat
-from store.engines.redis.errors import DRIVER_ERRORS, translated
+from store.engines.redis.causes import DRIVER_ERRORS, Lost, can_repeat
+from store.engines.redis.errors import translated
 from store.engines.redis.reading import Reading
 from store.engines.redis.scripts.script import ANOTHER_STORE, MAX_RECORDS, Script
 from store.engines.redis.scripts.watching import LOOK
