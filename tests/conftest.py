@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import gc
-import glob
 import importlib
+import itertools
 import os
+import re
 import sqlite3
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -54,7 +57,53 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--only-engines", action="store_true", help="only the tests that take an engine")
 
 
+LONG = {"heavy": "heavy", "heavy and not huge": "heavy", "huge": "huge"}  # what -m says → the mark that a test must have
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m heavy` or `-m huge` a file without that word is not imported: four of five have no such test."""
+    mark = LONG.get(config.option.markexpr)
+    if mark is None or not collection_path.match("test_*.py"):
+        return None
+    return mark not in text_of(collection_path) or None
+
+
+@functools.cache
+def text_of(path: Path) -> str:
+    return path.read_text("utf-8")
+
+
+ranks = pytest.StashKey[int]()  # where a file or folder stands in its folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """Each worker begins with another folder, and finds the files that others have compiled meanwhile.
+
+    Where none has been compiled yet, in a clean clone, compiling them with pytest's `assert` takes half of the time
+    of collecting. `pytest_collection_modifyitems` puts the tests in the order that all workers agree on.
+    """
+    report = yield
+    worker = getattr(collector.config, "workerinput", None)
+    if worker is not None and isinstance(collector, pytest.Directory):
+        for rank, node in enumerate(report.result):
+            node.stash[ranks] = rank
+        first = len(report.result) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+        report.result = report.result[first:] + report.result[:first]
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest groups tests by what they share
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: [node.stash[ranks] for node in item.listchain() if ranks in node.stash])
+    for item in items:  # else `pytest_ignore_collect` would miss them
+        for mark in set(LONG.values()):
+            is_there = item.get_closest_marker(mark) is None or mark in text_of(item.path)
+            assert is_there, f"{item.nodeid} is {mark}: write that mark into its own file"
+    only_engines(config, items)
+
+
+def only_engines(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With --only-engines: those tests that run on the engines of --engine, or on a server of one."""
     if not config.getoption("--only-engines"):
         return
@@ -97,14 +146,30 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """The garbage collector leaves alone what is there before the first test: thousands of tests, and their modules.
-
-    Each full collection would go through all of it, and many tests and checks for leaks collect in full.
-    """
     importlib.import_module("hypothesis")  # at the end pytest does: its plugin for trio asks for referrers, hidden by then
+    freeze_modules()
+    gc.enable()
+
+
+def pytest_runtest_setup() -> None:
+    if len(sys.modules) >= frozen_modules + MANY_MODULES:
+        freeze_modules()
+
+
+MANY_MODULES = 20
+frozen_modules = 0  # how many there were the last time
+
+
+def freeze_modules() -> None:
+    """The garbage collector leaves alone what is there: thousands of tests, and the modules.
+
+    Each full collection would go through all of it, for 0.2 s, and many tests and checks for leaks collect in full. Tests
+    import pandas, Django and others later, so this is done again once there are many more.
+    """
+    global frozen_modules
     gc.collect()
     gc.freeze()
-    gc.enable()
+    frozen_modules = len(sys.modules)
 
 
 class Clock:
@@ -146,18 +211,54 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("location", metafunc.config.getoption("--engine").split(","), indirect=True)
 
 
+numbers = itertools.count()  # of the folders that tests were given
+unused_home: Path | None = None
+of_the_test = pytest.StashKey[Path]()
+
+
+def new_home(factory: pytest.TempPathFactory) -> Path:
+    """A new folder with an empty `tmp` in it, or that of a test before, which left it so.
+
+    `factory.mktemp` would look through all folders for each new one.
+    """
+    if unused_home is not None and is_unused(unused_home):
+        return unused_home
+    home = factory.getbasetemp() / f"home-{next(numbers)}"
+    home.mkdir(0o700)
+    (home / "tmp").mkdir(0o755)
+    return home
+
+
+def is_unused(home: Path) -> bool:
+    try:
+        modes = [os.stat(folder).st_mode & 0o7777 for folder in (home, home / "tmp")]
+        return os.listdir(home) == ["tmp"] and os.listdir(home / "tmp") == [] and modes == [0o700, 0o755]
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As pytest's own, a new folder; that one would look through the folders of all tests for each new one."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    folder = tmp_path_factory.getbasetemp() / f"{name}-{next(numbers)}"
+    folder.mkdir(0o700)
+    request.node.stash[of_the_test] = folder
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home and a data directory of the test's own, which child processes inherit.
 
     Not by the `monkeypatch` of the test: its `undo()` would give the user's own home back.
     """
-    home = tmp_path_factory.mktemp("home")
+    global unused_home
+    home = unused_home = new_home(tmp_path_factory)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HOME", str(home))
         patched.setenv("XDG_DATA_HOME", str(home / "data"))
         # Temporary files too: what a test leaves behind is then its own, whoever runs beside it.
-        (home / "tmp").mkdir()
         patched.setenv("TMPDIR", str(home / "tmp"))
         patched.setattr(tempfile, "tempdir", str(home / "tmp"))
         patched.delenv("STORE_KEY", raising=False)
@@ -244,7 +345,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store], list[str]]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_leaks(request: pytest.FixtureRequest, tmp_path: Path, own_key: Path) -> Iterator[None]:
+def nothing_leaks(request: pytest.FixtureRequest, own_key: Path) -> Iterator[None]:
     """Descriptors, threads, engines and temporary folders are as before; stores are sound.
 
     A test that damages a store on purpose, or keeps one that no key here seals, is marked `damaged`; one that leaves
@@ -256,8 +357,9 @@ def nothing_leaks(request: pytest.FixtureRequest, tmp_path: Path, own_key: Path)
     if _leaks(before):  # a cycle may hold them still; collecting after every test would double the suite's time
         gc.collect()
     assert _leaks(before) == []
-    if request.node.get_closest_marker("damaged") is None:
-        for file in tmp_path.rglob("*.db"):
+    folder = request.node.stash.get(of_the_test, None)
+    if folder is not None and request.node.get_closest_marker("damaged") is None:
+        for file in databases(folder):
             check_sound(file, orphans=request.node.get_closest_marker("orphans") is not None)
 
 
@@ -270,6 +372,11 @@ def _leaks(before: tuple[set[tuple[str, str]], set[threading.Thread], set[str]])
         *(set(threading.enumerate()) - before[1]),
         *(_left_folders() - before[2]),
     ]
+
+
+def databases(folder: Path) -> Iterator[Path]:
+    for where, _, names in os.walk(folder):
+        yield from (Path(where, name) for name in names if name.endswith(".db"))
 
 
 def check_sound(file: Path, orphans: bool = False) -> None:
@@ -314,4 +421,4 @@ def _descriptors() -> set[tuple[str, str]]:
 
 
 def _left_folders() -> set[str]:
-    return set(glob.glob(os.path.join(tempfile.gettempdir(), "store-*")))
+    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("store-")}

@@ -147,13 +147,23 @@ class AccessTable:
 
     def _use(self, name: str, now: float) -> Use | None:
         slots = self._slots
-        mark = crc32(name.encode("utf-8", "surrogatepass"), self._seed)
+        mark = hash_of(self._seed, name)
         place = mark & len(slots) - 1
-        for word in (slots[place], slots[place ^ 1]):
-            if word and word >> _TAG_SHIFT == mark >> _TAG_OF_HASH:
-                ticks = int(now * TICKS)
-                return Use((ticks - _age(word, ticks)) / TICKS, _faded(word, ticks))
-        return None
+        return use_of((slots[place], slots[place ^ 1]), mark, now)
+
+
+def hash_of(seed: int, name: str) -> int:
+    """The hash of a name, 32 bits, from which its tag and its slots come."""
+    return crc32(name.encode("utf-8", "surrogatepass"), seed)
+
+
+def use_of(words: Sequence[int], mark: int, now: float) -> Use | None:
+    """The use of the record of that hash, by the words in its two slots; None: neither is of it."""
+    for word in words:
+        if word and word >> _TAG_SHIFT == mark >> _TAG_OF_HASH:
+            ticks = int(now * TICKS)
+            return Use((ticks - _age(word, ticks)) / TICKS, _faded(word, ticks))
+    return None
 
 
 def _other(slots: Any, place: int, tag: int, ticks: int, lesser: Callable[[int, int], Any]) -> int:

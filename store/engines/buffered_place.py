@@ -34,6 +34,9 @@ class Buffer(Protocol):
     def give(self, hold: Hold) -> None:
         """Give back what `begin` got; does nothing if `hold` does not have it."""
 
+    def abandon(self) -> None:
+        """Give back what `begin` got, of a transaction that an interrupt ended, and that may be referred to still."""
+
     def settle(self, timeout: float) -> None:
         """Raises: OutcomeUnknown: the last commit may be lost."""
 
@@ -71,6 +74,7 @@ class BufferedPlace:
         if transaction is not None and not transaction.was_left():
             return transaction
         self.roll_back()
+        self.buffer.abandon()
         outermost = None if self.outermost is None else self.outermost()
         if outermost is None or outermost.was_left():
             return None

@@ -62,7 +62,7 @@ class Optimistic:
         return self._seen.overtaken
 
     def saw(self, namespace: str, rows: Mapping[str, Row | None]) -> None:
-        """These records were read for it already, when it began; None: there is none of that name."""
+        """These records were read for it when it began; None: that name has no record."""
         self._seen.record(namespace, rows)
 
     def commit(self) -> None:

@@ -37,7 +37,7 @@ def decoded_own(
     """As `decoded`, on a faster path; None unless keys of ours sealed all those rows."""
     if ns.writeback is not None or not ns.values.are_own(rows):
         return None
-    # Without files of large values no row can have lost them meanwhile, which is what the other one looks for.
+    # The method of `ns` looks for files that a row has lost meanwhile; here no row has files.
     value_of = ns.values.value_of_own if ns.values.large is None else ns.value_of_own
     return _each(ns, rows, _is_alive, value_of, on_unreadable)
 

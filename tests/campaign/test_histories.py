@@ -14,7 +14,7 @@ from store.opened import writing
 from .histories import play
 from .linearizable import CONFLICT, NEVER, Operation, Stored, is_linearizable, unexplained
 
-HISTORIES = 200
+HISTORIES = 120
 
 
 @pytest.mark.heavy

@@ -30,7 +30,7 @@ def test_four_writers_of_which_one_after_the_other_is_killed(tmp_path):
     assert len(done.killed_in) > len(KINDS) // 2  # where the rest are killed is up to chance
 
 
-STEP = 3  # of three steps one, of each operation another; the campaign kills at all
+STEP = 5  # of five steps one, of each operation another; the campaign kills at all
 
 
 def killed_at(moment: int, work: Callable[[], object]) -> bool:

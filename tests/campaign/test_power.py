@@ -13,7 +13,7 @@ from .power.plans import PLANS
 from .power.recording import record
 from .shim import MISSING, library
 
-STATES = 228  # of each plan: 5,472 with both durabilities
+STATES = 120  # of each plan: 2,880 with both durabilities
 ENOUGH = 400  # states in which a mistake must show
 
 

@@ -10,7 +10,7 @@ import pytest
 from .damage import ROOT
 from .tangled_templates import MAKERS
 
-FILES = 40  # of each shape
+FILES = 20  # of each shape
 
 
 @pytest.mark.timeout(600)

@@ -22,7 +22,8 @@ from store import Store
 from store.codecs import Codec, codecs
 from store.errors import CodecUnavailable, Corrupt, NotSerializable, Untrusted
 
-quick = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+long = settings(quick, max_examples=1000)
 
 CASES = Path(__file__).parent / "codec_cases"
 
@@ -36,6 +37,8 @@ class Case:
     """What it cannot; each is tried by itself and in each of `inside`."""
     never_paths: list[tuple[Any, str]] = []
     """Values that it cannot hold, and what the message must match: where in them the trouble is."""
+    too_deep: list[Any] = []
+    """The same that takes a while: it is tried by itself alone, since it would only nest deeper inside."""
     inside = staticmethod(lambda value: ([value], {"key": [value]}))
     remedy: str
     """What the message for them ends in, or mentions: a regular expression."""
@@ -164,8 +167,8 @@ def test_each_case_is_of_a_codec() -> None:
 # -- round trips
 
 
-@given(data=st.data())
 @quick
+@given(data=st.data())
 def test_round_trip(case: Case, data: st.DataObject) -> None:
     value = data.draw(case.values)
     body = case.codec.encode(value, data.draw(st.sampled_from(case.codec.protocols)))
@@ -173,8 +176,8 @@ def test_round_trip(case: Case, data: st.DataObject) -> None:
     assert case.same(case.codec.decode(body), value)
 
 
-@given(data=st.data())
 @quick
+@given(data=st.data())
 def test_restricted_decode_of_plain_data_is_decode(case: Case, data: st.DataObject) -> None:
     value = data.draw(case.values)
     for protocol in case.codec.protocols:
@@ -186,8 +189,8 @@ def test_restricted_decode_of_plain_data_is_decode(case: Case, data: st.DataObje
                 case.codec.decode_restricted(body, allow={})
 
 
-@given(data=st.data())
 @quick
+@given(data=st.data())
 def test_encoding_does_not_change_the_value(case: Case, data: st.DataObject) -> None:
     value = data.draw(case.values)
     before = repr(value)
@@ -225,11 +228,11 @@ def test_value_as_a_whole_may_be_small(case: Case) -> None:
 
 def test_value_that_it_cannot_hold(case: Case) -> None:
     assert case.never
-    for value in case.never:
-        for wrapped in (value, *case.inside(value)):  # as it is, and further inside
-            for protocol in case.codec.protocols:
-                with pytest.raises(NotSerializable, match=case.remedy):
-                    case.codec.encode(wrapped, protocol)
+    wrapped = [inner for value in case.never for inner in (value, *case.inside(value))]  # as it is, and further inside
+    for value in (*wrapped, *case.too_deep):
+        for protocol in case.codec.protocols:
+            with pytest.raises(NotSerializable, match=case.remedy):
+                case.codec.encode(value, protocol)
 
 
 def test_path_to_what_it_cannot_hold(case: Case) -> None:
@@ -253,8 +256,8 @@ def test_interrupt_while_encoding_is_no_encoding_error(case: Case) -> None:
 # -- bytes that are not its own
 
 
-@given(data=st.data())
 @quick
+@given(data=st.data())
 def test_truncated_bytes(case: Case, data: st.DataObject) -> None:
     body = body_of(case, data)
     cut = body[: data.draw(st.integers(0, max(0, len(body) - 1)))]
@@ -267,8 +270,8 @@ def test_truncated_bytes(case: Case, data: st.DataObject) -> None:
         assert str(exc)
 
 
-@given(data=st.data())
 @quick
+@given(data=st.data())
 def test_damaged_bytes(case: Case, data: st.DataObject) -> None:
     body = bytearray(body_of(case, data))
     for _ in range(data.draw(st.integers(1, 3))):
@@ -277,11 +280,24 @@ def test_damaged_bytes(case: Case, data: st.DataObject) -> None:
     decode_restricted(case.codec, bytes(body))
 
 
-@given(data=st.data())
 @quick
+@given(data=st.data())
 def test_random_bytes(case: Case, data: st.DataObject) -> None:
     decode_restricted(case.codec, data.draw(st.binary(max_size=300)))
     decode_restricted(case.codec, data.draw(case.programs))
+
+
+@pytest.mark.huge
+@pytest.mark.parametrize(
+    "prop",
+    [
+        test_round_trip, test_restricted_decode_of_plain_data_is_decode, test_encoding_does_not_change_the_value,
+        test_truncated_bytes, test_damaged_bytes, test_random_bytes,
+    ],
+    ids=lambda prop: prop.__name__.removeprefix("test_"),
+)  # fmt: skip
+def test_property_at_length(case: Case, prop: Any) -> None:
+    given(data=st.data())(long(prop.hypothesis.inner_test))(case=case)
 
 
 def test_hostile_bytes(case: Case) -> None:

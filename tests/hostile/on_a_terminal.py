@@ -6,6 +6,7 @@ the exit code, or "signal N", or "too long"; `shown` what the terminal got, stde
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pty
@@ -29,6 +30,8 @@ def serve() -> None:
     """Answers requests until there are no more."""
     for name in cli.commands:  # imported once, and not in each child
         cli.get_command(click.Context(cli), name)
+    gc.collect()
+    gc.freeze()  # else each child would go through all of it, and so copy it
     for line in sys.stdin:
         print(json.dumps(_on_a_terminal(json.loads(line))), flush=True)
 

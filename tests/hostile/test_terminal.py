@@ -147,9 +147,10 @@ def test_every_command_shows_hostile_names_harmlessly(terminal: Terminal, tmp_pa
         assert faults(*terminal.run(words), tmp_path) == []
 
 
-@pytest.mark.heavy
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", range(100, 120))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=pytest.mark.heavy if seed < 104 else pytest.mark.huge) for seed in range(100, 120)]
+)
 def test_every_command_shows_hostile_names_harmlessly_at_length(terminal: Terminal, tmp_path: Path) -> None:
     for words in COMMAND_LINES:
         assert faults(*terminal.run(words), tmp_path) == []

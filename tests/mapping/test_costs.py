@@ -109,8 +109,9 @@ def calls_for_each(operation: Callable[[], object], records: int) -> tuple[float
 
 @pytest.fixture
 def filled(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Store, Store]]:
-    """A store with a read cache and one without, in a process without greenlets."""
+    """A store with a read cache and one without, in a process without greenlets, and whose last error is not kept."""
     monkeypatch.delitem(sys.modules, "greenlet", raising=False)
+    monkeypatch.delattr(sys, "last_value", raising=False)  # pytest keeps it of a test that failed
     with (
         Store(path, clock=lambda: 1_800_000_000.0) as cached,
         Store(tmp_path / "disk.db", clock=lambda: 1_800_000_000.0, cache_bytes=0) as disk,

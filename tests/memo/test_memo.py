@@ -561,14 +561,16 @@ def test_results_of_first_and_cached_calls_can_be_changed_alike(place: str) -> N
     def array(n: int) -> Any:
         return np.zeros(n)
 
-    for mmap, writable in ((None, True), (False, True), (True, False)):
+    with Store[Any](place) as s:
+        has_parts = s.opened.engine.blobs is not None  # else there is nothing to map
+    for mmap, writable in ((None, True), (False, True), (True, not has_parts)):
         f = memo(place, mmap=mmap, name=f"f{mmap}")(array)
         assert [f(300_000).flags.writeable for _ in range(3)] == [writable] * 3  # large enough to be a file
         assert [f(3).flags.writeable for _ in range(3)] == [True] * 3
         f.close()
     with Store[Any](place) as s:
         f = memo(s, name="as the store has it")(array)
-        assert [f(300_000).flags.writeable for _ in range(2)] == [False] * 2
+        assert [f(300_000).flags.writeable for _ in range(2)] == [not has_parts] * 2
     g = memo(place, version=1)(lambda: kept)
     g().append(2)
     assert (g(), kept) == ([1], [1])  # not the object that the function goes on using

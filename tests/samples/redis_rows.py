@@ -42,7 +42,10 @@ def beside(url: str) -> Iterator[tuple[Redis, str]]:
             yield client, prefix
             return
     with redis.RedisCluster.from_url(bare) as cluster:
-        yield cluster, prefix
+        try:
+            yield cluster, prefix
+        finally:
+            cluster.disconnect_connection_pools()  # its end leaves them to the garbage collector
 
 
 def keys(url: str) -> list[bytes]:

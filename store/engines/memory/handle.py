@@ -56,6 +56,9 @@ class MemoryBuffer:
     def give(self, hold: Hold) -> None:
         self._shared.lock.release(hold)
 
+    def abandon(self) -> None:
+        """Does nothing: who waits for the lock sees that its holder has ended."""
+
     def settle(self, timeout: float) -> None:
         """Does nothing: there is no disk."""
 

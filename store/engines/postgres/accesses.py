@@ -1,33 +1,27 @@
 """Notes of the uses of records in a table that is not logged: the contract `Accesses`.
 
-Notes are gathered in the process, and brought to the server by one round trip for every `GATHERED` of them, at
-`flush`, and before `uses`; those of records that are not there are dropped. That has a connection of its own: inside
-the caller's transaction it would lock what others note, and an error would end that transaction. What cannot be
-brought is dropped; the figures are kept for the next time.
+One round trip brings the gathered notes; those of records that are not there are dropped. It has a connection of its
+own: inside the caller's transaction it would lock what others note, and an error would end that transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from weakref import WeakSet
 
 from store.engines.capabilities import Figures, Use
+from store.engines.gathering import PATIENCE_SECONDS, WAIT_SECONDS, Gathering, nothing
 from store.engines.postgres.errors import DRIVER_ERRORS
 from store.engines.postgres.eviction_statements import EvictionStatements
 from store.engines.postgres.handle import Handle
 from store.errors import StoreError
-from store.system import forking
 
-GATHERED = 1000  # notes
-WAIT_SECONDS = 0.01  # for a connection, for a caller that has its answer already
-PATIENCE_SECONDS = 1.0  # for one that asks
 TICKS = 16  # of a second: the precision of times
 MINUTE = 60.0
 
 
 class PostgresAccesses:
-    """Safe across threads: of two that note at once one may be lost. A forked child begins with no notes."""
+    """Safe across threads and after a fork."""
 
     def __init__(
         self,
@@ -42,24 +36,8 @@ class PostgresAccesses:
         self._now = now
         self._is_writable = not handle.read_only
         self._swept = ""  # up to this name
-        self._is_flushing = False  # a signal handler may note a use meanwhile
-        self.forget()
-        self.note: Callable[[str], None] = self._note if self._is_writable else _nothing
-        _open.add(self)
-
-    def forget(self) -> None:
-        """Drop all gathered notes and figures: in a forked child they are the parent's."""
-        self._last: dict[str, float] = {}
-        self._count: dict[str, int] = {}
-        self._figures = [0, 0, 0]
-        self._left = GATHERED
-
-    def _note(self, name: str) -> None:
-        self._last[name] = self._now()
-        self._count[name] = self._count.get(name, 0) + 1
-        self._left -= 1
-        if self._left <= 0:
-            self._bring(WAIT_SECONDS)
+        self.gathering = Gathering(self._carry, now)
+        self.note: Callable[[str], None] = self.gathering.note if self._is_writable else nothing
 
     def uses(self, names: Sequence[str]) -> list[Use | None]:
         self._bring(PATIENCE_SECONDS)
@@ -70,21 +48,18 @@ class PostgresAccesses:
         return [found.get(name) for name in names]
 
     def count(self, *, hits: int = 0, misses: int = 0, evictions: int = 0) -> None:
-        figures = self._figures
-        figures[0] += hits
-        figures[1] += misses
-        figures[2] += evictions
+        self.gathering.count(hits, misses, evictions)
 
     def figures(self) -> Figures:
         """Those of the namespace."""
         self._bring(PATIENCE_SECONDS)
         answers = self._run(PATIENCE_SECONDS, (self._statements.figures, (self._namespace,)))
         stored = answers[0][0] if answers and answers[0] else (0, 0, 0)
-        return Figures(*[there + here for there, here in zip(stored, self._figures, strict=True)])
+        return Figures(*[there + here for there, here in zip(stored, self.gathering.figures, strict=True)])
 
     def reset(self) -> None:
         if self._is_writable:
-            self._figures = [0, 0, 0]
+            self.gathering.figures = [0, 0, 0]
             self._run(PATIENCE_SECONDS, (self._statements.reset, (self._namespace,)))
 
     def flush(self) -> None:
@@ -94,32 +69,28 @@ class PostgresAccesses:
         """Bring the gathered notes to the server; afterwards nothing is noted."""
         self._bring(WAIT_SECONDS)
         self._is_writable = False
-        self.note = _nothing
-        self.forget()
-        _open.discard(self)
+        self.note = nothing
+        self.gathering.close()
 
     def _bring(self, seconds: float) -> None:
-        """Bring the gathered notes and figures to the server, if there are any."""
-        if not self._is_writable or self._is_flushing or not (self._count or any(self._figures)):
-            return
-        self._is_flushing = True
-        last, count, figures = self._last, self._count, self._figures
-        self.forget()
-        try:
-            names = [name for name in count if name in last and _is_text(name)]
-            values = self._namespace, names, [last[name] for name in names], [count[name] for name in names]
-            answers = self._run(
-                seconds,
-                (self._statements.flush, values),
-                (self._statements.sweep, (self._namespace, self._swept)),
-                (self._statements.count, (self._namespace, *figures)),
-            )
-            if answers is None:
-                self._figures = [here + kept for here, kept in zip(self._figures, figures, strict=True)]
-            else:
-                self._swept = answers[1][0][0]
-        finally:
-            self._is_flushing = False
+        if self._is_writable:
+            self.gathering.bring(seconds)
+
+    def _carry(
+        self, seconds: float, last: Mapping[str, float], uses: Mapping[str, int], figures: Sequence[int]
+    ) -> bool:
+        names = [name for name in uses if _is_text(name)]
+        values = self._namespace, names, [last[name] for name in names], [uses[name] for name in names]
+        answers = self._run(
+            seconds,
+            (self._statements.flush, values),
+            (self._statements.sweep, (self._namespace, self._swept)),
+            (self._statements.count, (self._namespace, *figures)),
+        )
+        if answers is None:
+            return False
+        self._swept = answers[1][0][0]
+        return True
 
     def _run(self, seconds: float, *statements: tuple[str, Sequence[Any]]) -> list[list[Any]] | None:
         """The rows of each statement; None if they cannot be run now, and nothing was done."""
@@ -149,18 +120,3 @@ def _is_text(name: str) -> bool:
         return b"\0" not in name.encode()
     except UnicodeEncodeError:
         return False
-
-
-def _nothing(name: str) -> None:
-    """A `note` where none can be kept."""
-
-
-_open: WeakSet[PostgresAccesses] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for accesses in list(_open):
-        accesses.forget()
-
-
-forking.register(forking.Stage.ENGINES, in_child=_after_fork_in_child)

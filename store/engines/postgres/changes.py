@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 from store.engines.contract import Fields
 from store.engines.postgres.coordination import MOST_NAMES, ChangeStatements
 from store.engines.postgres.handle import Handle
-from store.engines.postgres.listening import Listening, Wake
+from store.engines.postgres.listening import Listening
 from store.engines.postgres.reading import bounds, made
+from store.engines.waking import Wake
 from store.errors import StoreClosed, Unsupported
 from store.rows.row import Header, Mark, has_expired
 
@@ -87,7 +88,7 @@ class PostgresMonitor:
         self._version: Version | None = None
         self._restarts = 0
         self._wake: Wake = _nothing
-        self._number: int | None = listening.attach(self._ring)
+        self._number: int | None = listening.attach(namespace, self._ring)
 
     def wake_by(self, wake: Wake) -> None:
         self._wake = wake

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+from store.engines.bodies import Bodies
 from store.engines.capabilities import WHOLE, Scope
-from store.engines.postgres.bodies import Bodies
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import (
     DRIVER_ERRORS,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from store.engines.bodies import LEAST_BYTES
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Listed, Order, Page, Usage, successor
-from store.engines.postgres.bodies import LEAST_BYTES
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.place import ThreadPlace

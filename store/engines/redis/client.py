@@ -116,7 +116,7 @@ class Client:
     def _after(self, error: BaseException, node: Node | None) -> _Redirect | None:
         """Where the next attempt goes, if the error says so."""
         if node is not None and (is_unanswered(error) or isinstance(error, ReadOnlyError)):
-            node.close()  # its idle connections are as old: the server ended, or it is a replica now
+            node.drop_idle()  # its idle connections are as old: the server ended, or it is a replica now
         try:
             if is_of_topology(error):
                 self.topology.refresh(node)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from store.engines.contract import Applied, Change, Cursor, Fields, Order, Page, Usage
 from store.engines.redis.care import RedisCare
@@ -16,24 +17,34 @@ from store.engines.registry import supported
 from store.engines.transactions import PlaceTransactions
 from store.rows.row import Row, Total
 
+if TYPE_CHECKING:
+    from store.engines.redis.eviction import RedisEviction
+
 
 class RedisEngine:
     """One `Store`'s handle on a location. Safe across threads, processes, and forks outside of transactions."""
 
     kind = "redis"
-    coherence = blobs = snapshot = keep_bytes = eviction = None
+    coherence = blobs = snapshot = None
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
         self.id, self.location = handle.server.id, handle.location
         self.now = handle.server.now
-        self.close = handle.close
+        self.close, self.keep_bytes = handle.close, handle.bodies.keep_bytes
         self.transactions = PlaceTransactions(handle.server, handle, self._must_restart, optimistic=True)
-        self.changes = RedisChanges(handle.server)
+        self.changes = RedisChanges(handle.server, handle.check_open)
         self.locks = redis_locks(handle.server)
-        self._reading = Reading(handle.server)
+        self._reading = Reading(handle.server, bodies=handle.bodies)
         self._writing = Writing(handle.server)
         self.care = RedisCare(handle, self._reading, self._writing)
+
+    @cached_property
+    def eviction(self) -> RedisEviction:
+        """Imported on first use: few programs need it."""
+        from store.engines.redis.eviction import RedisEviction
+
+        return RedisEviction(self.handle)
 
     def _must_restart(self, error: BaseException) -> bool:
         buffer = self.handle.server.visitors.current().buffer

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from weakref import ref
 
+from store.engines.bodies import Bodies
 from store.engines.contract import Applied, Change, Load, Reads
 from store.engines.optimistic import Optimistic
 from store.engines.overlay import Overlay
@@ -45,11 +46,15 @@ class RedisBuffer:
     def commit(self, view: Overlay) -> None:
         assert self._optimistic is not None
         self._optimistic.commit()
-        self._leases.ended_by_write(name for (_, name), (row, *_) in view.changes.items() if row is not None)
+        self._leases.ended_by_write([name for (_, name), (row, *_) in view.changes.items() if row is not None])
 
     def give(self, hold: Hold) -> None:
         if self._optimistic is not None:
             self._overtaken, self._optimistic = self._optimistic.overtaken, None
+        self._leases.give_back()
+
+    def abandon(self) -> None:
+        self._optimistic = None
         self._leases.give_back()
 
     def settle(self, timeout: float) -> None:
@@ -66,6 +71,10 @@ class RedisBuffer:
         return self._overtaken is not None and self._overtaken() is error
 
 
+def _always() -> None:
+    """A transaction is open while it commits."""
+
+
 class Committing(Reading):
     """The rows of the server as one transaction reads and changes them."""
 
@@ -73,7 +82,7 @@ class Committing(Reading):
 
     def __init__(self, server: Server, owner: bytes, timeout: float) -> None:
         super().__init__(server)
-        self.changes = RedisChanges(server)
+        self.changes = RedisChanges(server, _always)
         self.problem: OutcomeUnknown | None = None
         self._writing = Writing(server)
         self._owner = owner
@@ -92,6 +101,7 @@ class Handle:
         self.location = server.shown
         self.read_only = read_only
         self.timeout = timeout
+        self.bodies = Bodies()
         self._is_closed = False
         server.handles.add(self)
 
@@ -117,5 +127,6 @@ class Handle:
     def close(self) -> None:
         """Release the server; a second call does nothing."""
         self._is_closed = True
+        self.bodies.keep_bytes(0)
         self.server.handles.discard(self)
         self.server.close_unused()

@@ -9,6 +9,7 @@ A namespace `users` of a store with the prefix `store:` has these keys:
     store:{=users}:changes   stream: what each write changed, of bounded length
     store:{=users}:meta      hash: id of the store, last id, version, bytes of names and rows
     store:{=users}:leases    hash: name → lease of an `edit`
+    store:{=users}:accesses  string: notes of the uses of records, as in `store.engines.access_table`
 
 The store itself has `store:{#}:identity`, `store:{#}:spaces` and `store:{#}:sealers`, and a named lock
 `store:{@name}:lock`. The sign after the brace keeps the tag from being empty: then it would be none.
@@ -29,6 +30,7 @@ class Keys(NamedTuple):
     changes: bytes
     meta: bytes
     leases: bytes
+    accesses: bytes
 
 
 def keys_of(prefix: str, namespace: str) -> Keys:

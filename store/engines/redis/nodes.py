@@ -34,6 +34,7 @@ class Node:
         self._is_primary = is_primary
         self._process = os.getpid()
         self._idle: deque[tuple[Any, float]] = deque()
+        self._is_closed = False
 
     def take(self, seconds: float = CONNECT_SECONDS) -> Any:
         """A connection that nobody else uses, until it is put back or dropped; a new one within some seconds.
@@ -48,8 +49,18 @@ class Node:
             if steady_clock() - since < FRESH_SECONDS or _is_alive(conn):
                 return conn
 
-    def _made(self, seconds: float) -> Any:
-        settings = self._pool.connection_kwargs
+    def connected(self, patience: float | None = None) -> Any:
+        """A new connection, with another patience in seconds than the others if it is given.
+
+        Raises: redis.RedisError, OSError.
+        """
+        settings = dict(self._pool.connection_kwargs)
+        if patience is not None:
+            settings["socket_timeout"] = patience
+        return self._made(CONNECT_SECONDS if patience is None else patience, settings)
+
+    def _made(self, seconds: float, settings: dict[str, Any] | None = None) -> Any:
+        settings = settings or self._pool.connection_kwargs
         wait = min(settings["socket_connect_timeout"], seconds)
         conn = self._pool.connection_class(**{**settings, "socket_connect_timeout": wait})
         conn.connect()
@@ -60,8 +71,10 @@ class Node:
     def put_back(self, conn: Any) -> None:
         if self._process == os.getpid():
             self._idle.append((conn, steady_clock()))
+            if self._is_closed:
+                self.drop_idle()
 
-    def close(self) -> None:
+    def drop_idle(self) -> None:
         """Close the idle connections."""
         while True:
             try:
@@ -69,6 +82,11 @@ class Node:
             except IndexError:
                 return
             conn.disconnect()
+
+    def close(self) -> None:
+        """Close the idle connections, and those that are still in use when they are put back."""
+        self._is_closed = True
+        self.drop_idle()
 
     def renew(self) -> None:
         """In a forked child: leave the parent's connections alone."""

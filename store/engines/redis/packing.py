@@ -174,6 +174,26 @@ def _header(whole: _Parts, namespace: str, name: str) -> Header:
     )  # fmt: skip
 
 
+class Head(NamedTuple):
+    """What the first bytes of a packed row say of it, without its codec and body."""
+
+    revision: int
+    modified: float
+    expires: float | None
+    size: int
+    seal: bytes
+
+
+def head_of(packed: bytes, namespace: str, name: str) -> Head:
+    """The head of a packed row, of which only that needs to be there. Raises: Corrupt: it is not one."""
+    try:
+        _, revision, _, modified, has_expiry, expires, size, seal_bytes = _HEAD.unpack_from(packed)
+    except struct.error as exc:
+        raise _damaged(namespace, name, exc) from exc
+    seal = packed[_HEAD.size : _HEAD.size + seal_bytes]
+    return Head(revision, modified, expires if has_expiry else None, size, seal)
+
+
 def pack_stamp(stamp: str) -> bytes:
     """A stamp as the scripts compare it: the revision as in the row, and the digest of the seal."""
     revision, _, digest = stamp.partition("-")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, cursor_of, successor
+from store.engines.bodies import LEAST_BYTES, Bodies, Body
+from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, successor
 from store.engines.redis.packing import LISTED_BYTES, MAX_BYTES, unpack, unpack_sealed
-from store.engines.redis.scripts.reading import COUNT, GET, SCAN
-from store.engines.redis.scripts.script import MAX_RECORDS
+from store.engines.redis.scripts.reading import COUNT, GET, GET_CHANGED, SCAN
+from store.engines.redis.scripts.script import MAX_RECORDS, Script
 from store.engines.redis.server import Server
 from store.engines.redis.writing_steps import decoded, encoded, expiry_text, too_many
 from store.rows.row import Header, Total, has_expired
@@ -22,24 +23,73 @@ _SHOWN = {Fields.ROW: 0, Fields.SEALED: 0, Fields.HEADER: NO_BODY, Fields.MARK: 
 _INDEX = {Order.INSERTED: 1, Order.NAME: 2, Order.EXPIRY: 3}  # which of the keys
 
 
-class Reading:
-    """The contract `Reads`, outside of any transaction."""
+Run = Callable[[Script, tuple[bytes, ...], Sequence[Any]], Any]
+"""Runs a script with its keys and arguments, and returns its answer."""
 
-    def __init__(self, server: Server) -> None:
+
+class Reading:
+    """The contract `Reads`, outside of any transaction.
+
+    `run`: instead of `Server.run`, which waits and repeats. `bodies`: those that were read before, which the server
+    sends again only if they changed.
+    """
+
+    def __init__(self, server: Server, run: Run | None = None, bodies: Bodies | None = None) -> None:
         self._server = server
+        self._run = run or server.run
+        self._bodies = bodies or Bodies()
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
         if not names:
             return {}
         if len(names) > MAX_RECORDS:
             raise too_many(len(names))
+        if fields is Fields.SEALED and self._bodies.limit:
+            return self._get_sealed(namespace, names)
         server = self._server
         keys = server.keys(namespace)
-        found = server.run(GET, (keys.rows, keys.meta), (server.id, _SHOWN[fields], MAX_BYTES, *map(encoded, names)))
+        found = self._run(GET, (keys.rows, keys.meta), (server.id, _SHOWN[fields], MAX_BYTES, *map(encoded, names)))
         there = [(name, packed) for name, packed in zip(names, found, strict=True) if packed is not None]
         if fields is Fields.SEALED:
             return {row.name: row for row in unpack_sealed(namespace, there)}
         return {name: unpack(packed, namespace, name, fields) for name, packed in there}
+
+    def _get_sealed(self, namespace: str, names: Sequence[str]) -> dict[str, Any]:
+        """Rows by one round trip, which sends no body that was read before and has not changed."""
+        bodies = self._bodies
+        kept = {name: body for name in names if (body := bodies.get(namespace, name)) is not None}
+        try:
+            found = {row.name: row for row in unpack_sealed(namespace, self._rows_but(kept, namespace, names))}
+        except BaseException:
+            for name in kept:
+                bodies.forget(namespace, name)
+            raise
+        for name, row in found.items():
+            before = kept.pop(name, None)
+            if before is not None and before.seal == row.seal:  # then the server has sent no body
+                found[name] = row._replace(body=before.body)
+            elif before is not None or len(row.body) >= LEAST_BYTES:
+                bodies.keep(namespace, name, row.seal, row.body)
+        for name in kept:
+            bodies.forget(namespace, name)
+        return found
+
+    def _rows_but(
+        self, kept: Mapping[str, Body], namespace: str, names: Sequence[str]
+    ) -> Iterator[tuple[str, bytes]]:
+        """The rows with their names, those that have the seal of a kept body without their body."""
+        server = self._server
+        keys = server.keys(namespace)
+        if not kept:
+            found = self._run(GET, (keys.rows, keys.meta), (server.id, 0, MAX_BYTES, *map(encoded, names)))
+        else:
+            pairs = [(encoded(name), kept[name].seal if name in kept else b"") for name in names]
+            found = self._run(
+                GET_CHANGED,
+                (keys.rows, keys.meta),
+                (server.id, MAX_BYTES, *(part for pair in pairs for part in pair)),
+            )
+        return ((name, packed) for name, packed in zip(names, found, strict=True) if packed is not None)
 
     def scan(
         self,
@@ -58,7 +108,7 @@ class Reading:
         server = self._server
         keys = server.keys(namespace)
         number = min(limit, MAX_RECORDS)
-        more, *found = server.run(
+        more, position, number_there, *found = self._run(
             SCAN,
             (keys.rows, keys[_INDEX[order]], keys.meta),
             (
@@ -71,7 +121,9 @@ class Reading:
             items: list[Any] = unpack_sealed(namespace, there)
         else:
             items = [unpack(packed, namespace, name, fields) for name, packed in there]
-        return Page(items, cursor_of(items[-1], order) if more and items else None)
+        if more and order is Order.NAME:  # a name that no client of ours wrote is no cursor
+            return Page(items, items[-1].name if items else None)
+        return Page(items, _cursor(order, position, number_there) if more else None)
 
     def _scan_all(self, order: Order, after: Any, until: Any, limit: int, fields: Fields) -> Page:
         """A page of the first namespace that has one; the cursor is that namespace and a cursor there.
@@ -108,7 +160,7 @@ class Reading:
     def count(self, namespace: str, now: float) -> tuple[int, float]:
         server = self._server
         keys = server.keys(namespace)
-        number, until = server.run(COUNT, (keys.rows, keys.expiry, keys.meta), (server.id, expiry_text(now)))
+        number, until = self._run(COUNT, (keys.rows, keys.expiry, keys.meta), (server.id, expiry_text(now)))
         return number, math.inf if until is None else float(until)
 
     def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
@@ -146,6 +198,17 @@ def _add(found: dict[tuple[str, int], Total], headers: Iterable[Header], now: fl
             key = header.codec, header.protocol
             before = found.get(key, Total(*key, 0, 0, 0, 0))
             found[key] = before._replace(records=before.records + 1, bytes=before.bytes + header.size)
+
+
+def _cursor(order: Order, position: bytes, number: bytes) -> Cursor | None:
+    """The cursor behind an entry of the index by id or by expiry; None: it was empty.
+
+    It is that of `cursor_of` for a sound row. A row that says something else would lead back, and round for ever.
+    """
+    if not position:
+        return None
+    score = float(position)
+    return int(score) if order is Order.INSERTED else (score, struct.unpack(">Q", number)[0])
 
 
 def _named(found: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:

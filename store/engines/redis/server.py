@@ -20,6 +20,7 @@ from store.engines.redis.confirming import Confirmation
 from store.engines.redis.errors import translated
 from store.engines.redis.keeping import RedisLeases
 from store.engines.redis.keys import keys_of, store_keys
+from store.engines.redis.listening import Listening
 from store.engines.redis.location import Location
 from store.engines.redis.nodes import Cluster, Node, Single, Topology
 from store.engines.redis.scripts.script import NO_SPACE, Script
@@ -55,6 +56,7 @@ class Server:
         self.leases = Leases(RedisLeases(self))
         self.fences: dict[bytes, int] = {}
         """The last fence of named locks, by key, that this process knows."""
+        self.listening = Listening(self.shown, lambda: self.client.topology, lambda space: self.keys(space).changes)
         self._client: Client | None = None
         self._known_sealers: set[bytes] = set()
         self._offset = 0.0
@@ -231,6 +233,7 @@ class Server:
         """Release all leases and close the connections, if no handle uses them."""
         if not self.handles:
             self.leases.close()
+            self.listening.close()
             self.is_full = False
             if self._client is not None:
                 self._client.topology.close()
@@ -240,6 +243,9 @@ class Server:
         """In a forked child: leave the parent's connections alone, and begin with none."""
         self._mutex = threading.RLock()
         self.leases.renew()
+        for handle in list(self.handles):
+            handle.bodies.renew()
+        self.listening.renew()
         if self._client is not None:
             self._client.renew()
 

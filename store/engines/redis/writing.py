@@ -160,7 +160,7 @@ def leased(name: str | None, namespace: str, timeout: float, where: str) -> Lock
 
 
 def _are_all(changes: Sequence[Any], kind: Any) -> bool:
-    # A loop, since an interrupt that strikes the end of a generator is lost.
+    # A loop, since an interrupt at the end of a generator is lost.
     for change in changes:  # noqa: SIM110
         if not isinstance(change, kind):
             return False

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..remote.peers import Kind, Pairs, Peer, batches
-from ..remote.sections import names_of
 from ..session import PROTOCOL
 from .connecting import TWO_WEEKS, connect, url_of
-from .visits import Visits, visit
+from .visits import Visits, sessions_of, visit
 
 PLAIN, FLASK, DJANGO, DICT, KEY_VALUE = range(1, 6)  # their databases
 
@@ -67,9 +66,8 @@ def fill_plain(url: str, pairs: Pairs) -> None:
     for key in list(peer.client.scan_iter("plain:*", count=500)):  # others have records in a cluster's only database
         peer.client.delete(key)
     fill(peer, pairs)
-    sessions = dict(pairs)
-    for name in names_of(len(pairs)):
-        peer.client.set(f"session:{name}", pickle.dumps(sessions[name], PROTOCOL), ex=TWO_WEEKS)
+    for name, data in sessions_of(pairs):
+        peer.client.set(f"session:{name}", pickle.dumps(data, PROTOCOL), ex=TWO_WEEKS)
     peer.close()
 
 
@@ -138,9 +136,8 @@ def fill_django(url: str, pairs: Pairs) -> None:
     peer = Django(url)
     peer.cache.clear()
     fill(peer, pairs)
-    sessions = dict(pairs)
-    for name in names_of(len(pairs)):
-        peer.cache.set(peer.sessions(_key(name)).cache_key, sessions[name], TWO_WEEKS)
+    for name, data in sessions_of(pairs):
+        peer.cache.set(peer.sessions(_key(name)).cache_key, data, TWO_WEEKS)
     peer.close()
 
 
@@ -168,8 +165,7 @@ def fill_dict(url: str, pairs: Pairs) -> None:
     peer = Dict(url)
     peer.client.flushdb()
     fill(peer, pairs)
-    sessions = dict(pairs)
-    peer.sessions.update({name: sessions[name] for name in names_of(len(pairs))})
+    peer.sessions.update(dict(sessions_of(pairs)))
     peer.close()
 
 
@@ -214,9 +210,8 @@ def fill_key_value(url: str, pairs: Pairs) -> None:
     peer = KeyValue(url)
     peer.wait(peer.store.destroy())
     fill(peer, pairs)
-    sessions = dict(pairs)
-    for name in names_of(len(pairs)):
-        peer.wait(peer.store.put(name, sessions[name], collection="sessions", ttl=TWO_WEEKS))
+    for name, data in sessions_of(pairs):
+        peer.wait(peer.store.put(name, data, collection="sessions", ttl=TWO_WEEKS))
     peer.close()
 
 

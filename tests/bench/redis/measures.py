@@ -14,7 +14,7 @@ from .peers import BARE, KINDS
 
 ROSTER = Roster((*KINDS, *LIBRARIES), BARE)
 CLUSTER_ROSTER = Roster(tuple(kind for kind in ROSTER.kinds if kind in KINDS or kind == GET_SET), BARE)
-"""The others take a client of one node only."""
+"""Of those that take a client of a cluster."""
 TITLES = {
     "get": "`s[k]`",
     "set": "`s[k] = v`, over an existing record",
@@ -26,9 +26,8 @@ TITLES = {
 }
 OPERATIONS = ("get", "set", "edit")  # those of many clients at once
 HEADS = {"get": "get", "set": "set", "edit": "session"}  # how tables of many clients name them
-CLUSTER_SIZES = (1000,)  # a namespace is on one primary, however many records it has
 
-FULL = Plan(clients=(1, 8), rounds=15, seconds=0.04)
+FULL = Plan(clients=(1, 8), rounds=15, seconds=0.04, bulk_rounds=3, client_seconds=0.5)
 QUICK = Plan(sizes=(1000,), clients=(1, 8), rounds=7, seconds=0.02, bulk_rounds=3, client_seconds=0.3)
 
 

@@ -10,14 +10,14 @@ from itertools import chain, count
 from typing import Any
 
 from ..remote.peers import STORE, Kind, Pairs, Peer, batches
-from ..remote.sections import names_of
 from ..session import PROTOCOL
 from .connecting import TWO_WEEKS, connect, url_of
 from .libraries import ONLY_SESSIONS
-from .visits import Visits, id_of, visit
+from .visits import Visits, id_of, sessions_of, visit
 
 BARE = "bare redis-py"
 DATABASE = 0
+SHARDS = 12
 NOW = 1_700_000_000.0
 
 
@@ -36,10 +36,7 @@ class ThisStore:
         self.sessions = Sessions(prefixed(url, "bench"))
 
     def edit(self, name: str) -> Any:
-        id = id_of(name)
-        data = visit(self.sessions.load(id))
-        self.sessions.save(id, data)
-        return data
+        return _visit(self.sessions, name)
 
     def close(self) -> None:
         self.sessions.close()
@@ -71,7 +68,7 @@ class Bare:
     def _found(self, keys: Any, *names: str) -> Any:
         return self.client.evalsha(self._get, 2, keys.rows, keys.meta, self.id, 0, self._most, *names)
 
-    def _change(self, keys: Any, *steps: Any) -> Any:
+    def change(self, keys: Any, *steps: Any) -> Any:
         token = b"%12d" % next(self._token)
         return self.client.evalsha(self._apply, len(keys), *keys, self.id, b"", token, b"", self._kept, *steps)
 
@@ -79,13 +76,13 @@ class Bare:
         return _value(self._found(self.keys, name)[0])
 
     def set(self, name: str, value: Any) -> None:
-        self._change(self.keys, *_step(name, value))
+        self.change(self.keys, *_step(name, value))
 
     def delete(self, name: str) -> None:
-        self._change(self.keys, b"D", name, b"", b"", b"")
+        self.change(self.keys, b"D", name, b"", b"", b"")
 
     def update(self, pairs: Pairs) -> None:
-        self._change(self.keys, *chain.from_iterable(_step(*pair) for pair in pairs))
+        self.change(self.keys, *chain.from_iterable(_step(*pair) for pair in pairs))
 
     def get_many(self, names: list[str]) -> dict[str, Any]:
         found = self._found(self.keys, *names)
@@ -105,7 +102,7 @@ class Bare:
 
     def edit(self, name: str) -> Any:
         data = visit(_value(self._found(self.sessions, name)[0]))
-        self._change(self.sessions, *_step(name, data, time.time() + TWO_WEEKS))
+        self.change(self.sessions, *_step(name, data, time.time() + TWO_WEEKS))
         return data
 
 
@@ -140,20 +137,16 @@ def fill_bare(url: str, pairs: Pairs) -> None:
             del made["x"]
     peer = Bare(url)
     _fill(peer, pairs)
-    sessions = dict(pairs)
-    for name in names_of(len(pairs)):
-        peer._change(peer.sessions, *_step(name, sessions[name], time.time() + TWO_WEEKS))
+    for name, data in sessions_of(pairs):
+        peer.change(peer.sessions, *_step(name, data, time.time() + TWO_WEEKS))
     peer.close()
 
 
 def fill_store(url: str, pairs: Pairs) -> None:
     peer = ThisStore(url)
     peer.store.clear()
-    peer.sessions.store.clear()
     _fill(peer, pairs)
-    sessions = dict(pairs)
-    for name in names_of(len(pairs)):
-        peer.sessions.create(sessions[name], id=id_of(name))
+    _fill_sessions(peer.sessions, pairs)
     peer.close()
 
 
@@ -171,13 +164,42 @@ class InFlask:
         self.edit, self.close = self.visits.visit, self.sessions.close
 
 
+class InShards:
+    """Sessions spread over several namespaces, and so over the primaries of a cluster."""
+
+    def __init__(self, url: str) -> None:
+        from store.sessions import Sessions
+
+        self.sessions = Sessions(prefixed(url, "shards"), shards=SHARDS)
+        self.close = self.sessions.close
+
+    def edit(self, name: str) -> Any:
+        return _visit(self.sessions, name)
+
+
+def fill_in_shards(url: str, pairs: Pairs) -> None:
+    peer = InShards(url)
+    _fill_sessions(peer.sessions, pairs)
+    peer.close()
+
+
 def fill_in_flask(url: str, pairs: Pairs) -> None:
     peer = InFlask(url)
-    peer.sessions.store.clear()
-    sessions = dict(pairs)
-    for name in names_of(len(pairs)):
-        peer.sessions.create(sessions[name], id=id_of(name))
+    _fill_sessions(peer.sessions, pairs)
     peer.close()
+
+
+def _visit(sessions: Any, name: str) -> Any:
+    id = id_of(name)
+    data = visit(sessions.load(id))
+    sessions.save(id, data)
+    return data
+
+
+def _fill_sessions(sessions: Any, pairs: Pairs) -> None:
+    sessions.store.clear()
+    for name, data in sessions_of(pairs):
+        sessions.create(data, id=id_of(name))
 
 
 def _fill(peer: Peer, pairs: Pairs) -> None:
@@ -188,5 +210,12 @@ def _fill(peer: Peer, pairs: Pairs) -> None:
 KINDS = (
     Kind(BARE, Bare, fill_bare, modules=("redis",), note="the same scripts and rows, by `redis` and `pickle` alone"),
     Kind(STORE, ThisStore, fill_store, modules=("redis",)),
-    Kind("store in Flask", InFlask, fill_in_flask, lacks=ONLY_SESSIONS, modules=("redis", "flask"), note="in Flask: a request and a response"),
-)
+    Kind(
+        f"store, {SHARDS} shards", InShards, fill_in_shards, lacks=ONLY_SESSIONS, modules=("redis",),
+        note="`Sessions(…, shards=…)`",
+    ),
+    Kind(
+        "store in Flask", InFlask, fill_in_flask, lacks=ONLY_SESSIONS, modules=("redis", "flask"),
+        note="in Flask: a request and a response",
+    ),
+)  # fmt: skip

@@ -11,8 +11,8 @@ from .. import noise
 from ..remote import clients, tables
 from ..remote.peers import Roster
 from ..remote.plan import Plan
-from . import report, servers
-from .measures import CLUSTER_ROSTER, CLUSTER_SIZES, FULL, HEADS, OPERATIONS, ROSTER, measure
+from . import parsers, report, servers
+from .measures import CLUSTER_ROSTER, FULL, HEADS, OPERATIONS, ROSTER, measure
 
 FILE, CHART = "report-redis.md", "report-redis.svg"
 Say = Callable[[list[str]], None]
@@ -21,6 +21,7 @@ Say = Callable[[list[str]], None]
 def bench(plan: Plan, output: Path, say: Say, *, quick: bool = False) -> None:
     """Measure, print, and write report and chart."""
     start = perf_counter()
+    parsers.hide()
     for kind in ROSTER.absent():
         say([f"ABSENT: {kind}"])
     results = run(plan, say)
@@ -38,9 +39,20 @@ def run(plan: Plan, say: Say) -> report.Results:
     with servers.node() as url:
         results.runs.append(_on(url, servers.NODE, plan.sizes, plan, ROSTER, say))
         version = servers.version(url)
+        if parsers.is_installed():
+            results.runs.append(_with_hiredis(url, plan.sizes[0], plan, say))
     with servers.cluster() as url:
-        results.runs.append(_on(url, servers.CLUSTER, CLUSTER_SIZES, plan, CLUSTER_ROSTER, say))
+        # Of one size: a namespace is on one primary, however many records it has.
+        results.runs.append(_on(url, servers.CLUSTER, plan.sizes[:1], plan, CLUSTER_ROSTER, say))
     return results._replace(server=version)
+
+
+def _with_hiredis(url: str, size: int, plan: Plan, say: Say) -> report.Run:
+    found = report.Run(f"{servers.NODE}, with hiredis", CLUSTER_ROSTER, {size: []}, {})
+    for outcome in parsers.measure_with_hiredis(url, size, plan):
+        found.by_size[size].append(outcome)
+        say([f"{found.title}, {size:,} records: {outcome.title}", *tables.table(outcome, found.roster)])
+    return found
 
 
 def _on(url: str, title: str, sizes: tuple[int, ...], plan: Plan, roster: Roster, say: Say) -> report.Run:

@@ -47,6 +47,7 @@ def lines(results: Results, took: str, *, quick: bool) -> list[str]:
         "*At best* is the ratio of the fastest rounds, which other programs on the machine disturb the least. The "
         "servers run on the same machine, with an append-only file that is synced each second; so a round trip is as "
         "short as it gets, and what the store adds to it is seen best.", "",
+        "redis-py reads answers in Python, but for the tables *with hiredis*, its parser in C.", "",
         "*redis-py, a key for each* stores less: it has no order, no count, no seal, no list of names and nothing to "
         "watch. A session is loaded, changed and saved: by `Sessions` for the store, by two commands for the others.", "",
         *(["**Quick: less precise.**", ""] if quick else []),
@@ -68,7 +69,7 @@ def _run_lines(run: Run) -> list[str]:
     left_out = [kind.label for kind in ROSTER.kinds if kind not in run.roster.kinds]
     for size, outcomes in run.by_size.items():
         text += [f"## One client, {run.title}, {size:,} records", ""]
-        if left_out:
+        if left_out and "cluster" in run.title:
             text += [f"{', '.join(left_out)} take a client of one node only.", ""]
         for outcome in outcomes:
             text += [f"### {outcome.title}", "", *tables.table(outcome, run.roster), ""]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..remote.peers import Pairs
@@ -13,6 +13,12 @@ def visit(data: Any) -> Any:
     """What the request changes: a number, so that a session stays as large as it is."""
     data["seen"] = data["seen"] + 1.0
     return data
+
+
+def sessions_of(pairs: Pairs) -> Iterator[tuple[str, Any]]:
+    """The names that are visited, of those of the records, and the data of their sessions."""
+    values = dict(pairs)
+    return ((name, values[name]) for name in names_of(len(pairs)))
 
 
 def id_of(name: str) -> str:
@@ -36,8 +42,7 @@ class Visits:
 
     def fill(self, pairs: Pairs, make: Callable[[Any, str, Any], Any]) -> None:
         """Save a session for each name that is visited; `make(interface, id, data)` makes it."""
-        sessions = dict(pairs)
-        for name in names_of(len(pairs)):
-            session = make(self._interface, id_of(name), sessions[name])
+        for name, data in sessions_of(pairs):
+            session = make(self._interface, id_of(name), data)
             session.modified = True
             self._interface.save_session(self.app, session, self.app.response_class())

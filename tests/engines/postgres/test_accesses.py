@@ -9,8 +9,8 @@ import pytest
 from postgres_tables import execute, table
 
 from store import Store
+from store.engines import gathering as module
 from store.engines.capabilities import Figures
-from store.engines.postgres import accesses as module
 from store.engines.postgres.accesses import PostgresAccesses
 from store.errors import NotAStore, ReadOnly, StorageError
 
@@ -83,7 +83,7 @@ def test_callers_transaction_is_left_alone(
     s: Store[int], accesses: PostgresAccesses, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "GATHERED", 2)
-    accesses.forget()
+    accesses.gathering.forget()
     with pytest.raises(ZeroDivisionError), s.transaction():
         s["a"] = 5
         accesses.note("a")
@@ -150,7 +150,7 @@ def test_many_processes_note_the_same_names(s: Store[int], accesses: PostgresAcc
                     accesses.note(f"k{number * (1 if int(sys.argv[2]) % 2 else -1) % 100}")
                 accesses.count(hits=1)
                 accesses.flush()
-            print(json.dumps(accesses._figures))
+            print(json.dumps(accesses.gathering.figures))
             accesses.close()
     """
     assert crowd(4, program, s.location) == [[0, 0, 0]] * 4, "all could be brought"

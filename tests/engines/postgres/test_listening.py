@@ -181,7 +181,7 @@ class TestRegistration:
         one, other = Looks(s), Looks(s)
         one.wait()
         assert listeners(sql) == 1, "one for each process"
-        thread = s.opened.engine.handle.server.listening._thread  # type: ignore[attr-defined]
+        thread = s.opened.engine.handle.server.listening._waking.thread  # type: ignore[attr-defined]
         one.monitor.close()
         assert thread.is_alive()
         other.monitor.close()

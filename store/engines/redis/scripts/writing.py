@@ -216,8 +216,9 @@ APPLY = Script(APPLY_TEXT)
 FREE = Script(APPLY_TEXT, "allow-oom")
 """Only deletes, so it also runs while the server has no memory left."""
 
-# KEYS and the first four of ARGV as those of APPLY. The stream of changes stays, for attempts that look for their
-# token. The clear is an entry with the place 2: a client that follows the stream misses place 1, and reads all again.
+# KEYS rows order names expiry changes meta leases accesses; ARGV as the first four of APPLY. The stream of changes
+# stays, for attempts that look for their token. The clear is an entry with the place 2: a client that follows the
+# stream misses place 1, and reads all again.
 CLEAR = Script(
     _ATTEMPTS
     + """
@@ -248,7 +249,7 @@ end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('XLEN', KEYS[5]) -- a key of another type ends the script here
 version = version + 1
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8])
 redis.call('XADD', KEYS[5], version .. '-2', 'n', '', 't', token, 'r', 0, 's', time[1])
 redis.call('HSET', KEYS[6], 'version', version, 'bytes', 0)
 return 1
