@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from free import needs_several_namespaces
 
 from store import Store, errors
 from store.cache import Cache
@@ -315,7 +314,6 @@ class TestMemoize:
         assert (double.forget(1), double.forget_all(), len(c)) == (True, 1, 0)
 
     def test_options(self, c: Cache[Any], clock: Any) -> None:
-        needs_several_namespaces(c.store)
         calls = []
 
         @c.memoize(ttl=10, tag="t", ignore=("log",), version=2)
@@ -343,7 +341,6 @@ class TestMemoize:
             assert len(c) == 1
 
     def test_method_exceptions_and_early(self, c: Cache[Any]) -> None:
-        needs_several_namespaces(c.store)
 
         class Table:
             calls = 0
@@ -372,7 +369,6 @@ class TestMemoize:
         assert [table.fresh(), table.fresh()] == [3, 4]
 
     def test_coroutines(self, c: Cache[Any]) -> None:
-        needs_several_namespaces(c.store)
         calls = []
 
         @c.memoize(ttl=10, early=ALWAYS)

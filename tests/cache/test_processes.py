@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from children import Crowd, Start
-from free import needs_several_namespaces
 
 from store import Store
 from store.cache import Cache
@@ -117,8 +116,6 @@ def test_one_of_many_processes_computes(place: str, crowd: Crowd, tmp_path: Path
 
 
 def test_caller_that_is_killed_lets_another_compute(place: str, start: Start) -> None:
-    with Cache[Any](place) as c:
-        needs_several_namespaces(c.store)  # skips here, not in the programs
     first = start(HOLDS, place)
     assert first.hear() == "computing"
     second = start(HOLDS, place)

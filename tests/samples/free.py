@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from store import Store
-from store.errors import StoreError, Unsupported
+from store.errors import StoreError
 
 
 def check_free_elsewhere(s: Store, where: str, names: Sequence[str] | None = None) -> None:
@@ -34,17 +34,6 @@ def needs_held(s: Store) -> None:
     engine = s.opened.engine
     if engine.transactions is None or engine.transactions.optimistic:
         pytest.skip(f"the transactions of the engine {engine.kind} are optimistic: nobody waits for them")
-
-
-def needs_several_namespaces(s: Store) -> None:
-    """Skips a test of a transaction over several namespaces, where each is about one."""
-    with s.within("one") as one, s.within("two") as two:
-        one["probe"] = two["probe"] = 0
-        try:
-            with one.transaction(two):
-                del one["probe"], two["probe"]
-        except Unsupported as exc:
-            pytest.skip(str(exc))
 
 
 def needs_capability(s: Store, name: str | None) -> None:
