@@ -72,9 +72,12 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
         else:
             super().__init__(Opening(kind, lambda: location, timeout, None, owns=False))
 
-    def within(self, namespace: str) -> AsyncStore[V]:
+    def within(self, namespace: str, *, cache_bytes: int | None = None) -> AsyncStore[V]:
         """Another mapping of the same location, in the same transactions; opened by `async with`."""
-        return handle_of(type(self), self.opening.share(type(self).__name__, lambda s: s.within(namespace)))
+        share = self.opening.share
+        return handle_of(
+            type(self), share(type(self).__name__, lambda s: s.within(namespace, cache_bytes=cache_bytes))
+        )
 
     # -- one record
 

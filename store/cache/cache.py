@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, MutableMapping, ValuesView
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from store.cache.computing import CacheOrigin, Computation, Keeper, Keeping, check_computes
 from store.cache.figures import CacheStats
@@ -17,7 +17,7 @@ from store.cache.options import DEFAULT_BYTES, Bounds, CacheOptions, Policy, che
 from store.cache.records import CacheRecords
 from store.cache.sharded import ShardedRecords, records_of
 from store.errors import StoreError
-from store.mapping.sharding.sharded import AnyStore, open_shards
+from store.mapping.sharding.sharded import open_shards
 from store.memo.decorator import Memo, MemoizedFunction, check_wait
 from store.memo.once import once
 from store.opened.arguments import check_ttl, new_name
@@ -29,6 +29,7 @@ from store.opened.sentinels import MISSING, UNSET, Unset
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
+    from store.mapping.store import Store
     from store.rows.record import Record
 
     V = TypeVarWithDefault("V", default=Any)
@@ -438,9 +439,12 @@ class Cache(MutableMapping[str, V]):
     # -- the cache
 
     @property
-    def store(self) -> AnyStore[V]:
-        """The mapping of its records. What is written through it is not counted against the bounds, nor tagged."""
-        return self._records.store
+    def store(self) -> Store[V]:
+        """The mapping of its records. What is written through it is not counted against the bounds, nor tagged.
+
+        Over several shards it is a `ShardedStore`, which has the methods of `Store` but `watch`.
+        """
+        return cast("Store[V]", self._records.store)
 
     @property
     def opened(self) -> Namespace:

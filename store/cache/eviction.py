@@ -6,6 +6,8 @@ and how often, is in the engine's notes of accesses; a record without a note cou
 
 A process looks at the size after it has written 1/SHARE of a bound, so that eight processes stay within 5 % of it;
 and after its first write, so that many short processes do too.
+
+One file because when it looks, which records go, and how they are deleted share what they know of the last attempt.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from store.cache.notes import Notes
 from store.cache.options import Bounds
 from store.engines.capabilities import Accesses, Candidate, Eviction, Scope, Use
 from store.engines.contract import Delete, Fields, Order
-from store.errors import StoreError
+from store.errors import Conflict, StoreError
 from store.opened import reading
 from store.opened.namespace import Namespace
 from store.rows.row import Header, Row
@@ -249,14 +251,21 @@ class Evictor:
         return [_candidate(header) for header in found.values() if header.size > most]
 
     def _delete(self, victims: Sequence[Candidate], most: int | None = None) -> int:
-        """Deletes those that did not change since, as one short transaction.
+        """Deletes those that did not change since, as one short transaction; 0: others were in the way.
 
         Only as many as leave `most` records, if that is few: else writers that evict at once would leave too few.
         """
+        try:
+            return self._delete_together(victims, most)
+        except Conflict:  # of a transaction that is optimistic
+            return 0
+
+    def _delete_together(self, victims: Sequence[Candidate], most: int | None) -> int:
         ns, names = self._records, [one.name for one in victims]
-        scope: Scope = (ns.name, names)  # others go on; a record that one of them changes meanwhile is a Conflict
         has_notes = self._notes.in_use()
         transactions = ns.engine.transactions
+        # Others go on; a record that one of them changes meanwhile is a Conflict, which needs no lease on each.
+        scope: Scope = (ns.name, () if transactions is not None and transactions.optimistic else names)
         with nullcontext() if transactions is None else transactions.begin(WAIT_SECONDS, scope=scope):
             if most is not None and most <= FEW:
                 victims = victims[: max(0, reading.count(ns) - most)]

@@ -13,8 +13,8 @@ from store.cli.output.tables import Column, print_table
 from store.cli.output.units import size_text
 from store.cli.reading import options
 from store.cli.reading.groups import Commands
-from store.cli.reading.opening import open_as, open_store
-from store.mapping.sharding.layout import shards_of
+from store.cli.reading.opening import open_as
+from store.mapping.sharding.layout import with_its_shards
 from store.opened.options import Mode
 
 FACTS = (Column("fact", style="cyan"), Column("value"))
@@ -130,6 +130,5 @@ def clear(path: str, namespace: str) -> None:
 def _open(path: str, mode: Mode, namespace: str, **bounds: Any) -> Cache[Any]:
     """The cache at `path`, without bounds of its own unless some are given."""
     bounds = {"max_bytes": None, **bounds}
-    with open_store(path, mode=mode) as s:
-        shards = shards_of(s, namespace)
-    return open_as(Cache, path, mode=mode, namespace=namespace, shards=shards, **bounds)
+    given = {"mode": mode, "namespace": namespace, **bounds}
+    return with_its_shards(lambda shards: open_as(Cache, path, shards=shards, **given))

@@ -29,6 +29,7 @@ from store.importers.contract import Keys
 from store.importers.formats.sqlitedict import tables_at
 from store.importers.kinds import importers
 from store.importers.run import ON_CONFLICT, OUTCOMES, TROUBLE, Imported, import_into
+from store.mapping.sharding.layout import with_its_shards
 from store.sessions import Sessions
 from store.sessions.importing import SessionForm
 from store.system.late import late
@@ -230,13 +231,18 @@ def _kind_of_target(
         return _store_of_sessions, {"codec": codec or SESSION_CODECS[0], **given}
     if as_cache:
         bounds = {"max_bytes": None, "policy": "none"}
-        return late("store.cache:Cache", "caches"), {"namespace": CACHE_NAMESPACE, **bounds, **given}
+        return _cache, {"namespace": CACHE_NAMESPACE, **bounds, **given}
     return Store, {"namespace": "", **given}
+
+
+def _cache(path: str, **options: Any) -> Any:
+    kind = late("store.cache:Cache", "caches")
+    return with_its_shards(lambda shards: kind(path, shards=shards, **options))
 
 
 def _store_of_sessions(path: str, **options: Any) -> Any:
     """The store below the `Sessions` at a path, with their rights, trust and codec."""
-    return Sessions(path, **options).store
+    return with_its_shards(lambda shards: Sessions(path, shards=shards, **options)).store
 
 
 def _target(path: str, dry_run: bool, opener: Callable[..., Any], options_of: dict[str, Any]) -> Any:

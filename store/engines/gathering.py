@@ -30,7 +30,7 @@ class Gathering:
         _open.add(self)
 
     def renew(self) -> None:
-        """In a forked child: what was gathered is the parent's."""
+        """In a forked child: all notes and figures are the parent's."""
         self._is_carrying = False  # a signal handler may note a use meanwhile
         self.forget()
 
@@ -57,7 +57,7 @@ class Gathering:
         figures[2] += evictions
 
     def bring(self, seconds: float) -> None:
-        """Bring what was gathered to the server, if there is anything."""
+        """Bring all notes and figures to the server, if there are any."""
         if self._is_carrying or not (self._uses or any(self.figures)):
             return
         self._is_carrying = True

@@ -58,12 +58,17 @@ class HeldLock:
     def release(self) -> bool:
         if self._is_over:
             return False
-        self._is_over = True
-        return self._locks.release(self._lease)
+        was_kept = self._locks.release(self._lease)
+        self._is_over = True  # not before: after an interrupt in between it is released when it is collected
+        return was_kept
+
+    def drop(self) -> None:
+        """Have the thread release it soon: an interrupt ended `release`."""
+        self._locks.leases.drop(self._lease)
 
     def __del__(self) -> None:
         if not self._is_over and self._lease.is_own():
-            self._locks.leases.drop(self._lease)
+            self.drop()
 
 
 class LeasedLocks:
@@ -92,6 +97,10 @@ class LeasedLocks:
             try:
                 if lock is not None:
                     lock.release()
+            except BaseException:
+                if lock is not None:
+                    lock.drop()
+                raise
             finally:  # not before, as above
                 held.discard(mine)
 
@@ -128,12 +137,15 @@ class LeasedLocks:
         if not was_kept or is_interrupting(self._visitor()):
             self.leases.drop(lease)
             return was_kept
-        self.leases.forget(lease)
         try:
+            self.leases.forget(lease)
             was_kept = self._run(lambda: self._statements.release(lease))
         except StoreError:  # nobody took it until now, and its lease ends by itself
             self.leases.drop(lease)
             return True
+        except BaseException:
+            self.leases.drop(lease)
+            raise
         self.leases.wake()
         if self.leases.is_time_to_tidy():
             self._tidy()

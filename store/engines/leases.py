@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID, uuid4
@@ -46,6 +46,12 @@ class Lease:
         self.ends = 0.0
         self._process = os.getpid()
         self._holder = None if holder is None else ref(holder)
+
+    def call_when_left(self, order: Callable[[UUID], None]) -> None:
+        """Call `order` with the owner once the holder is collected, unless the lease is dropped before."""
+        holder, owner = None if self._holder is None else self._holder(), self.owner
+        if holder is not None:
+            self._holder = ref(holder, lambda _: order(owner))
 
     def is_own(self) -> bool:
         """Whether this process took it, not the one that it was forked from."""
@@ -107,7 +113,7 @@ class Leases(Generic[S]):
         self.of_threads: set[tuple[str, int]] = set()
         """The locks that threads hold for a block: name, and the thread's number."""
         self._held: dict[UUID, Lease] = {}
-        self._orders: SimpleQueue[Lease | threading.Thread] = SimpleQueue()  # which a finalizer may put into
+        self._orders: SimpleQueue[Lease | UUID | threading.Thread] = SimpleQueue()  # which a finalizer may put into
         self._kept = 0
         self._mutex = threading.Lock()
         self._waiting: dict[int, threading.Event] = {}
@@ -118,6 +124,7 @@ class Leases(Generic[S]):
         with self._mutex:
             if self._thread is None:
                 self._start()  # first: what nobody renews is not held
+            lease.call_when_left(self._orders.put)
             self._held[lease.owner] = lease
             self._kept += 1
 
@@ -191,6 +198,9 @@ class Leases(Generic[S]):
                 else:
                     if isinstance(order, Lease):
                         self._release(session, [order])
+                    elif isinstance(order, UUID):
+                        left = self._held.get(order)
+                        self._release(session, [] if left is None else [left])
                     elif order is thread:
                         with self._mutex:
                             self._thread = None

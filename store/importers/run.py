@@ -211,7 +211,7 @@ class _Import:
         return expires is not None and not expires > self.clock()
 
     def _written(self, ready: _Ready) -> Imported:
-        name, ns = ready.name, self.target.store.opened
+        name, ns = ready.name, self.target.opened_at(ready.name)
         done = partial(Imported, name, tag=ready.tag)
         try:
             same = holds_same(ns, name, ready.value)
@@ -238,7 +238,7 @@ class _Import:
 
     def _is_as_in_source(self, ready: _Ready) -> bool:
         """Whether the record that is there has the expiry and the tag of that in the source."""
-        expires = expiry_of(self.target.store.opened, ready.name)
+        expires = expiry_of(self.target.opened_at(ready.name), ready.name)
         if expires is None or ready.expires is None:
             is_same = expires is ready.expires
         else:

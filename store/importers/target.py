@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, cast
 
+from store.mapping.sharding.sharded import AnyStore, ShardedStore, store_at
 from store.mapping.store import Store
 from store.opened.edits import step
+from store.opened.namespace import Namespace
 from store.opened.sentinels import Unset
 
 
@@ -26,12 +28,19 @@ class TaggedCache(Protocol):
 class Target:
     """The records of a store or a cache, as an import changes them."""
 
-    def __init__(self, target: Store[Any] | TaggedCache) -> None:
-        self._cache = None if isinstance(target, Store) else target
-        self.store: Store[Any] = target if isinstance(target, Store) else target.store
+    def __init__(self, target: AnyStore[Any] | TaggedCache) -> None:
+        is_store = isinstance(target, Store | ShardedStore)
+        self._cache: TaggedCache | None = None if is_store else cast(TaggedCache, target)
+        self.store: AnyStore[Any] = cast(AnyStore[Any], target) if is_store else cast(TaggedCache, target).store
+
+    def opened_at(self, name: str) -> Namespace:
+        """The parts of the store, or of the shard, that the record of a name is in."""
+        return store_at(self.store, name).opened
 
     def step(self) -> AbstractContextManager[Any]:
-        """A transaction for one batch."""
+        """A transaction for one batch. Records of several shards are written one by one."""
+        if isinstance(self.store, ShardedStore):
+            return nullcontext()
         return step(self.store) if self._cache is None else self._cache.transaction()
 
     def put(self, name: str, value: Any, ttl: float | Unset | None, tag: str | None) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from store.engines.contract import Cursor, Delete, Engine, Order, Page
 from store.errors import Conflict, InUse, LockTimeout, RecordError, StoreError
-from store.rows.row import Row
+from store.rows.row import Row, has_expired
 from store.trust.seal import Sealer, Verdict
 
 PAGE = 256  # expired records that `purge` deletes in one transaction
@@ -56,7 +56,7 @@ class Expired(NamedTuple):
             page = self.page(namespace, after, limit, now)
             own: dict[str, list[Delete]] = {}
             for row in page.items:
-                if self._is_own(row):
+                if has_expired(row, now) and self._is_own(row):
                     own.setdefault(row.namespace, []).append(Delete(row.name, row.stamp))
             deleted = sum([self._delete(name, changes) for name, changes in own.items()])
         return Purged(len(page.items), deleted, page.next)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Self, Unpack
+from typing import Any, Self, Unpack, cast
 
 from store import errors
 from store.codecs import CodecChoice
@@ -271,9 +271,12 @@ class Sessions:
         return FOREVER if self._ttl is None else self._ttl
 
     @property
-    def store(self) -> AnyStore[Any]:
-        """The mapping of the records, for a `transaction` of several steps; their names are hashes of the ids."""
-        return self._store
+    def store(self) -> Store[Any]:
+        """The mapping of the records, for a `transaction` of several steps; their names are hashes of the ids.
+
+        Over several shards it is a `ShardedStore`, which has the methods of `Store` but `watch`.
+        """
+        return cast("Store[Any]", self._store)
 
     @property
     def location(self) -> str:

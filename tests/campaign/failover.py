@@ -48,6 +48,8 @@ class Writer:
     possible: dict[str, list[Any]] = field(default_factory=dict)
     told: Counter[str] = field(default_factory=Counter)
     longest: float = 0.0  # seconds of one write
+    make_final: Callable[[], object] = lambda: None
+    """Called before records are read whose write had an unknown outcome: afterwards they stay as they are."""
 
     def step(self) -> None:
         """One write, and what is known of it then."""
@@ -70,7 +72,8 @@ class Writer:
 
     def _note(self, values: dict[str, list[Any]], error: Exception | None = None) -> None:
         self.possible.update(values)
-        if error is not None:  # it is final now: read the records, as the message says
+        if error is not None:  # read the records, as the message says
+            self.make_final()
             for name, allowed in values.items():
                 found = self.store.get(name)
                 assert found in allowed, (name, found, allowed)
@@ -129,14 +132,18 @@ class Writer:
 
 
 def write_until_told(url: str, number: int, seed: int, folder: str) -> None:
-    """Write until the file `stop` is there; the progress is a file, the result the last line of the output."""
-    progress = Path(folder, f"progress-{number}")
+    """A writer's process."""
     with Store[Any](url, timeout=STUCK_SECONDS) as store:
-        writer = Writer(store, number, Random(seed))
-        while not Path(folder, "stop").exists():
-            writer.step()
-            progress.write_text(str(writer.told["acknowledged"]))
-        print(json.dumps([writer.possible, writer.told, writer.longest]), flush=True)
+        until_told(Writer(store, number, Random(seed)), folder)
+
+
+def until_told(writer: Any, folder: str) -> None:
+    """Write until the file `stop` is there; the progress is a file, the result the last line of the output."""
+    progress = Path(folder, f"progress-{writer.number}")
+    while not Path(folder, "stop").exists():
+        writer.step()
+        progress.write_text(str(writer.told["acknowledged"]))
+    print(json.dumps([writer.possible, writer.told, writer.longest]), flush=True)
 
 
 # -- the one that kills
@@ -151,19 +158,32 @@ class Failovers:
     told: Counter[str] = field(default_factory=Counter)
     longest: float = 0.0
     failures: list[str] = field(default_factory=list)
+    lost: int = 0
+    """Acknowledged writes, of writers that only count them."""
 
 
-def fail_over(rng: Random, kills: int, folder: Path, make: Callable[[Path], Any]) -> Failovers:
-    """Kill the primary of a cluster, made in a folder, so many times under load; compare all records in the end."""
+def fail_over(
+    rng: Random,
+    kills: int,
+    folder: Path,
+    make: Callable[[Path], Any],
+    *,
+    worker: str = "tests.campaign.failover:write_until_told",
+    counts_losses: bool = False,
+) -> Failovers:
+    """Kill the primary of a cluster, made in a folder, so many times under load; compare all records in the end.
+
+    `worker`: module and function of the writers' processes. `counts_losses`: what they lose is no failure.
+    """
     place, result = new_folder(), Failovers()
     cluster, writers = make(place), []
     try:
         cluster.start()
         Store[Any](cluster.url, timeout=STUCK_SECONDS).close()
-        writers = [_started(cluster.url, number, rng.getrandbits(32), folder) for number in range(WRITERS)]
+        writers = [_started(worker, cluster.url, number, rng.getrandbits(32), folder) for number in range(WRITERS)]
         for _ in range(kills):
             _wait_for_writes(folder, writers)
-            behind = rng.choice([None, *cluster.standbys()])
+            behind: Any = rng.choice([None, *cluster.standbys()])
             if behind is not None:  # the other one alone confirms what is written now
                 behind.stop()
                 _wait_for_writes(folder, writers)
@@ -173,7 +193,7 @@ def fail_over(rng: Random, kills: int, folder: Path, make: Callable[[Path], Any]
         _wait_for_writes(folder, writers)
         (folder / "stop").touch()
         for writer in writers:
-            _compare(writer, cluster, result)
+            _compare(writer, cluster, result, counts_losses)
         result.rewound = cluster.rewound
     finally:
         for writer in writers:
@@ -184,10 +204,11 @@ def fail_over(rng: Random, kills: int, folder: Path, make: Callable[[Path], Any]
     return result
 
 
-def _started(url: str, number: int, seed: int, folder: Path) -> subprocess.Popen[bytes]:
+def _started(worker: str, url: str, number: int, seed: int, folder: Path) -> subprocess.Popen[bytes]:
+    module, _, function = worker.partition(":")
     command = [sys.executable, "-c", "import sys; sys.path[:0] = sys.argv[1:3]\n"
-               "from tests.campaign.failover import write_until_told\n"
-               "write_until_told(sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6])",
+               f"from {module} import {function}\n"
+               f"{function}(sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6])",
                str(ROOT), str(ROOT / "tests" / "samples"), url, str(number), str(seed), str(folder)]  # fmt: skip
     with (folder / f"errors-{number}").open("wb") as errors:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=os.environ.copy())
@@ -211,7 +232,7 @@ def _progress(folder: Path, number: int) -> int:
         return 0
 
 
-def _compare(writer: subprocess.Popen[bytes], cluster: Any, result: Failovers) -> None:
+def _compare(writer: subprocess.Popen[bytes], cluster: Any, result: Failovers, counts_losses: bool) -> None:
     output, _ = writer.communicate(timeout=STUCK_SECONDS)
     if writer.returncode or not output:
         result.failures.append(f"a writer ended with {writer.returncode}")
@@ -222,7 +243,9 @@ def _compare(writer: subprocess.Popen[bytes], cluster: Any, result: Failovers) -
     with Store[Any](cluster.url, timeout=STUCK_SECONDS) as store:
         for name, allowed in possible.items():
             value = store.get(name)
-            if value not in allowed:
+            if value not in allowed and counts_losses:
+                result.lost += 1
+            elif value not in allowed:
                 result.failures.append(f"record {name!r} is {value!r}, and must be one of {allowed!r}")
 
 

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -33,6 +34,7 @@ HISTORIES = 60  # of a round
 KILLED_SHARE = 0.15
 TIMEOUT = 60.0  # seconds; a history takes some hundredths of one
 SPILL_BYTES = 1_000
+DURABILITIES = ("normal", "full")
 
 # How often each is done.
 KINDS = {
@@ -120,10 +122,11 @@ class Player:
         return [("look", name, None)], lambda: [self._looked(name)]
 
     def _looked(self, name: str) -> tuple[Any, int] | None:
-        with self.store.transaction():
-            value = self.plan.number(self.store.get(name))
-            record = self.store.record(name) if value is not None else None
-        self.seen[name] = value, record
+        def look(store: Store) -> tuple[Any, Any]:
+            value = self.plan.number(store.get(name))
+            return value, store.record(name) if value is not None else None
+
+        value, record = self.seen[name] = self.store.transact(look)
         return None if record is None else (value, record.revision)
 
     def _set(self, name: str, _: str) -> Any:
@@ -213,13 +216,12 @@ class Player:
     def _transaction(self, read: str, written: str) -> Any:
         value = self._next()
 
-        def call() -> list[Any]:
-            with self.store.transaction():
-                found = self.plan.number(self.store.get(read))
-                self.store[written] = self.plan.wrap(value)
+        def exchange(store: Store) -> list[Any]:
+            found = self.plan.number(store.get(read))
+            store[written] = self.plan.wrap(value)
             return [found, None]
 
-        return [("get", read, None), ("set", written, value)], call
+        return [("get", read, None), ("set", written, value)], lambda: self.store.transact(exchange)
 
     def _undone(self, read: str, written: str) -> Any:
         """A transaction that is rolled back: nobody may see what it wrote."""
@@ -266,12 +268,21 @@ def log_of(folder: Path, process: int, thread: int) -> Path:
 class Cast:
     """The processes that play. `store_class` may be one with a fault, to see that it is found.
 
-    `url`: of a store on a server; None: files in `folder`, where the logs are.
+    `url`: of a store on a server; None: files in `folder`, where the logs are. `after_death` is called when a process
+    was killed.
     """
 
     def __init__(
-        self, folder: Path, store_class: type[Store] = Store, url: str | None = None, processes: int = PROCESSES
+        self,
+        folder: Path,
+        store_class: type[Store] = Store,
+        url: str | None = None,
+        processes: int = PROCESSES,
+        durabilities: Sequence[str] = DURABILITIES,
+        after_death: Callable[[], object] = lambda: None,
     ) -> None:
+        self._durabilities = durabilities
+        self._after_death = after_death
         self.folder = folder
         self.store_class = store_class
         self.url = url
@@ -324,7 +335,7 @@ class Cast:
             {
                 "cache_bytes": rng.choice([0, 2_000, 2**20]),
                 "spill_bytes": SPILL_BYTES,
-                "durability": rng.choice(["normal", "full"]) if full else "normal",
+                "durability": rng.choice(self._durabilities) if full else "normal",
             }
             for _ in self._processes
         )
@@ -346,6 +357,7 @@ class Cast:
             time.sleep(0.0002)
         self._processes[victim].kill()
         self._processes[victim].join()
+        self._after_death()
         self.killed += 1
         return victim
 
@@ -410,11 +422,21 @@ def play(rng: Random, folder: Path, histories: int, *, deaths: bool = True, stor
     return Round(histories, failures)
 
 
-def play_at(url: str, rng: Random, folder: Path, histories: int, *, processes: int, deaths: bool = True) -> Round:
-    """Many of them, on a store on a server."""
+def play_at(
+    url: str,
+    rng: Random,
+    folder: Path,
+    histories: int,
+    *,
+    processes: int,
+    deaths: bool = True,
+    durabilities: Sequence[str] = DURABILITIES,
+    after_death: Callable[[], object] = lambda: None,
+) -> Round:
+    """Many of them, on a store on a server; see `Cast`."""
     Store(url).close()
     failures: list[str] = []
-    with Cast(folder, url=url, processes=processes) as cast:
+    with Cast(folder, url=url, processes=processes, durabilities=durabilities, after_death=after_death) as cast:
         for _ in range(histories):
             failures += cast.play(rng, deaths)
     return Round(histories, failures)

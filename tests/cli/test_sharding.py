@@ -1,8 +1,15 @@
 """`reshard`, and the commands about sessions and caches that are spread over shards."""
 
+import json
+import secrets
+
+from sources_by_hand import SECRET_KEY, SESSIONS, database
+
 from store import Store
 from store.cache import Cache
+from store.importers import import_into
 from store.sessions import Sessions
+from store.sessions.importing import SessionForm
 
 
 def test_reshard_moves_the_sessions(run, place):
@@ -65,3 +72,32 @@ def test_namespaces_of_shards_are_listed_as_they_are(run, place):
     with Store(place) as s:
         assert s.namespaces() == ["#shards", "sessions[2.0]", "sessions[2.1]"]
     assert "sessions[2.1]" in run("namespaces", place).out
+
+
+def test_import_into_a_cache_finds_its_shards(run, place, tmp_path):
+    source = tmp_path / "all.json"
+    source.write_text(json.dumps({f"n{number}": number for number in range(9)}))
+    Cache(place, namespace="pages", max_bytes=None, shards=2).close()
+    for _ in range(2):
+        assert run("import", "json", source, place, "--cache", "--namespace", "pages").code == 0
+    with Cache(place, namespace="pages", max_bytes=None, shards=2) as cache:
+        assert sorted(cache.items()) == [(f"n{number}", number) for number in range(9)]
+
+
+def test_import_into_sessions_finds_their_shards(run, place, tmp_path):
+    database(tmp_path / "db.sqlite3", [("django_session", SESSIONS, [])])
+    (tmp_path / "key.txt").write_bytes(SECRET_KEY)
+    Sessions(place, shards=3).close()
+    done = run("import", "django-sessions", tmp_path / "db.sqlite3", place, "--sessions", "--secret-key-file", tmp_path / "key.txt")
+    assert done.code == 0, done
+
+
+def test_records_that_are_imported_go_to_their_shards(place, tmp_path):
+    ids = [secrets.token_urlsafe(32) for _ in range(9)]
+    source = tmp_path / "all.json"
+    source.write_text(json.dumps({id: {"n": number} for number, id in enumerate(ids)}))
+    with Sessions(place, shards=3) as sessions:
+        for outcome in ("imported", "unchanged"):
+            done = list(import_into(sessions.store, "json", source, form=SessionForm()))
+            assert [one.outcome for one in done] == [outcome] * 9
+        assert [sessions.load(id) for id in ids] == [{"n": number} for number in range(9)]

@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
+from free import needs_held
 from threads import in_thread, together
 
 from store import Store
@@ -59,6 +60,7 @@ def test_each_record_is_popped_by_one_thread(location):
 
 def test_transaction_of_one_thread_keeps_others_out(location):
     with Store(location, timeout=0.1) as s:
+        needs_held(s)
         s["a"] = 1
         with s.transaction():
             s["a"] = 2
@@ -195,6 +197,7 @@ def test_reader_beside_writers_in_a_loop_gets_its_turns(location):
 
 def test_waiting_thread_goes_on_when_the_transaction_ends(location):
     with Store(location) as s:
+        needs_held(s)
         s["order"] = ["first"]
         waits = threading.Event()
 
@@ -226,6 +229,8 @@ def test_threads_that_end_give_their_connections_back(place):
 @pytest.mark.parametrize("work", ["set", "get", "transaction", "edit", "iterate"])
 def test_close_while_other_threads_work(location, work):
     s = Store(location)
+    if work == "transaction":
+        needs_held(s)  # else all but one end in a conflict
     s.update({str(i): [i] for i in range(300)})
     begun = threading.Barrier(4)
 

@@ -19,10 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+import store
 from store import Store
 from store.cache.notes import place_of
 from store.engines.contract import PAGE_ROWS
-from store.errors import Corrupt, ShardsMismatch, Tampered
+from store.errors import Corrupt, ShardsMismatch, StoreError, Tampered
 from store.mapping.sharding import routes
 from store.mapping.sharding.layout import SPACE, Layout, layout_of
 from store.mapping.sharding.routes import Shard, namespace_of, shard_named, shard_of
@@ -102,10 +103,10 @@ def test_number_of_shards_is_a_whole_number_in_bounds(location: str, shards: Any
 
 def test_records_are_in_the_shards_of_their_names(sharded: ShardedStore[Any]) -> None:
     sharded.update({f"n{number}": number for number in range(200)})
-    for index, store in enumerate(sharded.stores):
-        assert store.namespace == f"many[4.{index}]"
-        assert len(store) > 20
-        assert {shard_of(name, 4) for name in store} == {index}
+    for index, shard in enumerate(sharded.stores):
+        assert shard.namespace == f"many[4.{index}]"
+        assert len(shard) > 20
+        assert {shard_of(name, 4) for name in shard} == {index}
     assert (len(sharded), sharded.namespace) == (200, "many")
 
 
@@ -139,7 +140,7 @@ def test_everything_is_in_order_of_insertion(sharded: ShardedStore[Any]) -> None
 def test_iterating_reads_a_page_of_each_shard(sharded: ShardedStore[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     sharded.update({f"{number:05}": number for number in range(4 * PAGE_ROWS * 3)})
     read: list[int] = []
-    for ns in (store.opened for store in sharded.stores):
+    for ns in (shard.opened for shard in sharded.stores):
         def scan(*args: Any, scan: Any = ns.engine.scan, **options: Any) -> Any:
             page = scan(*args, **options)
             read.append(len(page.items))
@@ -293,6 +294,34 @@ def test_mode_n_begins_with_another_number(place: str) -> None:
             assert len(s) == 20
             found = [one for one in s.namespaces() if shard_named(one) is not None]
             assert len(found) == (0 if shards == 1 else shards)
+
+
+def test_mode_n_of_an_open_store_deletes_nothing_again(location: str) -> None:
+    with Store(location, mode="n") as store:
+        for _ in range(2):
+            with closing(shards_within(store, "many", 4, "memo")) as s:
+                s.setdefault("a", 1)
+                assert len(s) == 1
+                s["b"] = 2
+                del s["b"]
+
+
+def test_closing_in_a_transaction_closes_none_of_them(sharded: ShardedStore[Any]) -> None:
+    with sharded.transaction():
+        with pytest.raises(StoreError, match="leave the block first"):
+            sharded.close()
+        sharded.update({f"n{number}": number for number in range(20)})
+    assert len(sharded) == 20
+
+
+def test_copy_takes_the_shards_and_their_number_along(kept: str, another: str) -> None:
+    with opened(kept, 4) as s:
+        s.update({f"n{number}": number for number in range(20)})
+    store.copy(kept, another)
+    with opened(another, 4) as s:
+        assert s == {f"n{number}": number for number in range(20)}
+    with pytest.raises(ShardsMismatch):
+        opened(another, 1)
 
 
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")

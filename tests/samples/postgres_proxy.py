@@ -1,4 +1,4 @@
-"""A TCP proxy between a client and a PostgreSQL server, which does something before the n-th message."""
+"""A TCP proxy between a client and a server, PostgreSQL or another, which does something before the n-th message."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ class Link:
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.sockets = {CLIENT: client, SERVER: server}
         self.threads: list[threading.Thread] = []
+        self.is_cut = False
 
     def cut(self) -> None:
         """End both connections, as a network does that resets them."""
+        self.is_cut = True
         for end in self.sockets.values():
             try:
                 end.shutdown(socket.SHUT_RDWR)
@@ -28,9 +30,14 @@ class Link:
 
 
 class Proxy:
-    """Listens on a port of its own. `plan` says what happens before which message; `stall` stops all forwarding."""
+    """Listens on a port of its own. `plan` says what happens before which message; `stall` stops all forwarding.
 
-    def __init__(self, port: int) -> None:
+    `size_of(data, is_first)` is the size of the first message in some bytes, None while its end is not there. An
+    action that returns a number has so many bytes of its message forwarded; then it cuts the connection.
+    """
+
+    def __init__(self, port: int, size_of: Callable[[bytes, bool], int | None] | None = None) -> None:
+        self._size_of = size_of or _size
         self._target = ("127.0.0.1", port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -41,6 +48,7 @@ class Proxy:
         self._flowing.set()
         self._released = threading.Event()
         self._links: list[Link] = []
+        self._is_refusing = False
         self._accepting = threading.Thread(target=self._accept)
         self._accepting.start()
 
@@ -80,11 +88,24 @@ class Proxy:
 
     def delay(self, link: Link) -> None:
         """As an action: end the client's connection now; its message reaches the server after `release`."""
+        link.is_cut = True
         link.sockets[CLIENT].shutdown(socket.SHUT_RDWR)
         self._released.wait()
 
     def release(self) -> None:
         self._released.set()
+
+    def rearm(self) -> None:
+        """After `release`: actions wait for the next one."""
+        self._released.clear()
+
+    def ended(self) -> list[Link]:
+        """The connections whose client's side has ended."""
+        return [link for link in self._links if link.is_cut]
+
+    def refuse(self, is_refusing: bool = True) -> None:
+        """Close new connections at once, as if nobody listened."""
+        self._is_refusing = is_refusing
 
     def resume(self) -> None:
         """Forward what came meanwhile, and go on."""
@@ -96,6 +117,9 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._is_refusing:
+                client.close()
+                continue
             try:
                 server = socket.create_connection(self._target)
             except OSError:
@@ -115,24 +139,27 @@ class Proxy:
         try:
             while more := link.sockets[whose].recv(BUFFER):
                 data += more
-                while (size := _size(data, is_first)) is not None:
+                while (size := self._size_of(data, is_first)) is not None:
                     message, data, is_first = data[:size], data[size:], False
-                    self._before(link, whose)
+                    part = self._before(link, whose)
                     self._flowing.wait()
-                    link.sockets[other].sendall(message)
+                    link.sockets[other].sendall(message if part is None else message[:part])
+                    if part is not None:
+                        link.cut()
         except OSError:
             pass
         self._flowing.wait()  # a partition hides the end of a connection too
         link.cut()
 
-    def _before(self, link: Link, whose: str) -> None:
+    def _before(self, link: Link, whose: str) -> int | None:
         with self._mutex:
             self.counts[whose] += 1
             planned = self._plan
             if planned is None or planned[:2] != (whose, self.counts[whose]):
-                return
+                return None
             self._plan = None
-        planned[2](link)
+        found: int | None = planned[2](link)
+        return found
 
 
 def _size(data: bytes, is_first: bool) -> int | None:

@@ -31,7 +31,7 @@ PORTS = range(10_100, 32_768 - BUS)
 ATTEMPTS = 20  # to find a port that no other test run takes at the same moment
 SETTINGS = {
     "bind": "127.0.0.1",
-    "save": '""',
+    "save": "3600 100000000",  # never; but a server without is warned of: it keeps nothing on its disk
     "appendonly": "no",
     "maxmemory-policy": "noeviction",
     "enable-debug-command": "local",

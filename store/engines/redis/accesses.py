@@ -15,7 +15,7 @@ from typing import Any
 from store.engines.access_table import TICKS, hash_of, seed_of, slots_for, use_of
 from store.engines.capabilities import Figures, Use
 from store.engines.gathering import PATIENCE_SECONDS, WAIT_SECONDS, Gathering, nothing
-from store.engines.redis.errors import DRIVER_ERRORS
+from store.engines.redis.causes import DRIVER_ERRORS
 from store.engines.redis.handle import Handle
 from store.engines.redis.scripts.eviction import NOTE, USES
 from store.engines.redis.scripts.script import MAX_RECORDS, Script

@@ -1,7 +1,7 @@
 """Watching by the stream of changes, and the version of a namespace, which each write raises by one.
 
 An entry of the stream has the id `<version>-<place>`: the version that a write led to, and the place of the name in
-that write. So what comes after a known entry is complete if that entry is still there and no number is left out. The
+that write. So the entries after a known one are complete if that one is still there and no number is left out. The
 random token of the write, which each entry has, tells it from an entry of the same id on a replica that was promoted
 without it. Otherwise it is unknown what has changed, and all is read again: the stream was trimmed (it keeps
 `KEPT_CHANGES` entries), the namespace was cleared, or another node took over that lacks changes.
@@ -17,8 +17,8 @@ import redis
 
 from store.engines.capabilities import Monitor
 from store.engines.contract import Fields, Order
-from store.engines.redis.client import Lost, can_repeat
-from store.engines.redis.errors import DRIVER_ERRORS, translated
+from store.engines.redis.causes import DRIVER_ERRORS, Lost, can_repeat
+from store.engines.redis.errors import translated
 from store.engines.redis.reading import Reading
 from store.engines.redis.scripts.script import ANOTHER_STORE, MAX_RECORDS, Script
 from store.engines.redis.scripts.watching import LOOK

@@ -5,31 +5,31 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
-from redis.exceptions import (
-    AskError,
-    AuthenticationError,
-    AuthorizationError,
-    BusyLoadingError,
-    ClusterDownError,
-    MovedError,
-    NoScriptError,
-    ReadOnlyError,
-    RedisClusterException,
-    TryAgainError,
-)  # fmt: skip
+from redis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError
 
-from store.engines.redis.nodes import DRIVER_ERRORS, Node, Topology
+from store.engines.redis.causes import (
+    DRIVER_ERRORS,
+    Lost,
+    can_repeat,
+    is_of_all_attempts,
+    is_of_topology,
+    is_unanswered,
+)
+from store.engines.redis.nodes import ANSWER_SECONDS, Node, Topology
 from store.engines.redis.resp import packed
 from store.engines.redis.scripts.script import Script
 from store.system import running
 from store.system.clock import steady_clock
 
 FIRST_PAUSE, LAST_PAUSE = 0.002, 0.1  # seconds between two attempts
-_LATER = ("TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "BUSY", "NOREPLICAS")
+GRACE_SECONDS = 1.0  # by which a server that waits for replicas may answer late: it looks ten times a second
+SHORT_SECONDS = ANSWER_SECONDS - 1  # where less is left, an attempt waits for no longer than that
 Command = Sequence[bytes | str | int | float]
+Followers = Callable[[float], Sequence[Command]]
+"""Commands that are sent with a script on its connection, for the seconds that are left."""
 
 
 class Client:
@@ -58,139 +58,118 @@ class Client:
         keys: tuple[bytes, ...],
         arguments: Callable[[bool], Sequence[Any]] | Sequence[Any],
         deadline: float,
-        after: Command | None = None,
+        after: Followers | None = None,
     ) -> Any:
-        """The answer of a script; with a command `after` it, sent with it on the same connection, both answers.
+        """The answer of a script; with commands `after` it, sent with it on the same connection, the list of all.
 
         Until the deadline it runs again where nothing was done, and also where its connection was lost after it was
-        sent: `arguments(True)` gives the arguments then, of a script that must not do it twice.
+        sent. A script that must not be done twice has `arguments(is_again)`: with True it looks for what the attempts
+        before have done. An error that a command `after` it gets is in the list.
 
         Raises:
-            Lost: the connection was lost after it was sent, and no attempt since then came through.
-            redis.RedisError, OSError: nothing was done.
+            Lost: the connection was lost after the script was sent, and no attempt since then came through. Only with
+                callable arguments: the other scripts may be done twice.
+            redis.RedisError, RedisClusterException, OSError: nothing was done.
         """
 
-        def exchange(conn: Any, is_again: bool, asking: bool) -> Any:
+        def exchange(conn: Any, is_again: bool, asking: bool, left: float) -> Any:
             command = script.command(keys, arguments(is_again) if callable(arguments) else arguments)
             try:
-                return _exchange(conn, command, after, asking)
+                return _exchange(conn, command, after, asking, left)
             except NoScriptError:
                 conn.send_command(b"SCRIPT", b"LOAD", script.text)
                 conn.read_response()
-                return _exchange(conn, command, after, asking)
+                return _exchange(conn, command, after, asking, left)
 
-        return self._until(deadline, keys[0], exchange)
+        return self._until(deadline, keys[0], exchange, is_once=callable(arguments))
 
     def command(self, key: bytes, deadline: float, *command: Any) -> Any:
         """The answer of one command, which may be done twice, at the node of a key. Raises: as `run`."""
         chunks = packed(command)
-        return self._until(deadline, key, lambda conn, _, asking: _exchange(conn, chunks, None, asking))
+        return self._until(
+            deadline, key, lambda conn, _, asking, left: _exchange(conn, chunks, None, asking, left), is_once=False
+        )
 
-    def _until(self, deadline: float, key: bytes, exchange: Callable[[Any, bool, bool], Any]) -> Any:
+    def _until(self, deadline: float, key: bytes, exchange: Callable[..., Any], *, is_once: bool) -> Any:
         is_again, pause = False, FIRST_PAUSE
-        redirected: Node | None = None
+        redirect: _Redirect | None = None
         while True:
-            sent, asking = False, redirected is not None
+            node, is_sent, left = None, False, max(deadline - steady_clock(), 0.001)
+            is_redirected = redirect is not None
             try:
-                node = redirected or self.topology.node_of(key)
-                redirected = None
-                conn = node.take()
-                sent = True  # perhaps: an error of the connection does not say how far it got
-                return _on(node, conn, lambda conn: exchange(conn, is_again, asking))  # noqa: B023
+                asking = redirect is not None and redirect.asking
+                node = self.topology.node_of(key) if redirect is None else redirect.node
+                conn = node.take(left)
+                is_sent = True  # perhaps: an error of the connection does not say how far it got
+                return _on(node, conn, lambda conn: exchange(conn, is_again, asking, left))  # noqa: B023
             except DRIVER_ERRORS as exc:
-                if isinstance(exc, AskError) and not isinstance(exc, MovedError):
-                    redirected = self._redirected(exc)
-                elif not can_repeat(exc):
-                    raise
-                else:
-                    self._refresh_after(exc)
-                is_again = is_again or (sent and is_disconnected(exc))
-                if steady_clock() >= deadline:
-                    if is_again:
+                is_again = is_again or (is_sent and is_once and is_unanswered(exc))
+                if not can_repeat(exc) or steady_clock() >= deadline:
+                    if is_again and not is_of_all_attempts(exc):
                         raise Lost(str(exc)) from exc
                     raise
-                is_redirect = isinstance(exc, AskError)
-            if not is_redirect:
-                running.sleep(pause)
+                redirect = self._after(exc, node)
+            if redirect is None or is_redirected:
+                running.sleep(max(min(pause, deadline - steady_clock()), 0))
                 pause = min(2 * pause, LAST_PAUSE)
 
-    def _redirected(self, error: AskError) -> Node | None:
+    def _after(self, error: BaseException, node: Node | None) -> _Redirect | None:
+        """Where the next attempt goes, if the error says so."""
+        if node is not None and (is_unanswered(error) or isinstance(error, ReadOnlyError)):
+            node.drop_idle()  # its idle connections are as old: the server ended, or it is a replica now
         try:
-            return self.topology.at(error.host, error.port)
-        except DRIVER_ERRORS:
-            return None  # the next attempt asks the old node again
-
-    def _refresh_after(self, error: BaseException) -> None:
-        """Ask which node has which keys, if the error says that it may have changed."""
-        if isinstance(error, redis.ResponseError) and not isinstance(
-            error, MovedError | ReadOnlyError | ClusterDownError
-        ):
-            return
-        try:
-            self.topology.refresh()
+            if is_of_topology(error):
+                self.topology.refresh(node)
+            if isinstance(error, AskError):
+                return _Redirect(self.topology.at(error.host, error.port), not isinstance(error, MovedError))
         except DRIVER_ERRORS:
             pass  # no node answers now; the next attempt asks again
+        return None
 
 
-class Lost(Exception):
-    """A connection was lost after a command was sent on it, so it may have been done."""
+class _Redirect(NamedTuple):
+    """The node that another node names for a key."""
 
-
-def is_disconnected(error: BaseException) -> bool:
-    """Whether the connection failed; the server itself refused nothing."""
-    return isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError) and not isinstance(
-        error, BusyLoadingError | ClusterDownError
-    )
-
-
-def can_repeat(error: BaseException) -> bool:
-    """Whether another attempt may succeed: a connection failed, or the server refused a command for now."""
-    if isinstance(error, AuthenticationError | AuthorizationError):
-        return False
-    if isinstance(error, redis.ResponseError):
-        return is_temporary(error)
-    return isinstance(error, redis.ConnectionError | redis.TimeoutError | RedisClusterException | OSError)
-
-
-def is_temporary(error: redis.ResponseError) -> bool:
-    """Whether the server refused a command for now, and did nothing."""
-    return isinstance(
-        error, TryAgainError | ClusterDownError | ReadOnlyError | AskError
-    ) or str(error).startswith(_LATER)  # fmt: skip
+    node: Node
+    asking: bool
+    """The slot is moving there, so that it takes the command only when asked to."""
 
 
 def _on(node: Node, conn: Any, exchange: Callable[[Any], Any]) -> Any:
     """What `exchange` gets by a connection, which is given back, or closed where an answer may be under way still."""
-    is_whole = False
     try:
         found = exchange(conn)
-        is_whole = True
-        return found
     except redis.ResponseError:
-        is_whole = True
-        raise
-    finally:
-        if not is_whole:
-            conn.disconnect()
         node.put_back(conn)
+        raise
+    except BaseException:
+        conn.disconnect()
+        raise
+    node.put_back(conn)
+    return found
 
 
-def _exchange(conn: Any, command: list[bytes], after: Command | None, asking: bool) -> Any:
+def _exchange(conn: Any, command: list[bytes], after: Followers | None, asking: bool, left: float) -> Any:
     """Send a command, and read its answer; `asking` it of a node that the slot is moving to."""
-    if after is None and not asking:
+    if after is None and not asking and left > SHORT_SECONDS:
         conn.send_packed_command(command)
         return conn.read_response()
-    commands = [command] if after is None else [command, packed(after)]
+    commands = [command, *map(packed, () if after is None else after(left))]
     if asking:
-        commands = [part for one in commands for part in (packed((b"ASKING",)), one)]
+        commands = [packed((b"ASKING",)), *commands]
     conn.send_packed_command([chunk for one in commands for chunk in one])
-    answers: list[Any] = []
-    for _ in commands:
-        try:
-            answers.append(conn.read_response())
-        except redis.ResponseError as exc:
-            answers.append(exc)
-    answers = answers[asking :: 1 + asking]
+    end = steady_clock() + (min(left, ANSWER_SECONDS) if after is None else left + GRACE_SECONDS)
+    answers = [_answer(conn, end) for _ in commands][asking:]
     if isinstance(answers[0], BaseException):
         raise answers[0]
     return answers[0] if after is None else answers
+
+
+def _answer(conn: Any, end: float) -> Any:
+    """The next answer, also if it is an error. Raises: redis.TimeoutError: it did not come until `end`."""
+    if not conn.can_read(max(end - steady_clock(), 0)):
+        raise redis.TimeoutError("no answer came in time")
+    try:
+        return conn.read_response()
+    except redis.ResponseError as exc:
+        return exc

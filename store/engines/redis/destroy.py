@@ -6,7 +6,7 @@ import re
 
 from store.engines.redis.keys import Keys, StoreKeys
 from store.engines.redis.location import parse
-from store.engines.redis.server import LEAST_SECONDS, Server, server_at
+from store.engines.redis.server import Server, server_at
 from store.engines.registry import is_in_transaction
 from store.errors import StorageError, StoreError, StoreNotFound
 
@@ -21,7 +21,7 @@ def destroy(location: str) -> None:
     place = parse(location)
     if is_in_transaction():
         raise StoreError("destroy inside a transaction could not be undone with it; leave the block first")
-    server = server_at(place, LEAST_SECONDS)
+    server = server_at(place)
     if server.handles:
         raise StorageError(
             f"{place.shown} is open in this process, and nothing was removed; close it first", path=place.shown

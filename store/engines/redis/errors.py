@@ -3,23 +3,52 @@
 from __future__ import annotations
 
 import errno
+import ssl
+from collections.abc import Iterator
 
 import redis
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
+    InvalidResponse,
+    MasterDownError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisClusterException,
 )
 
-from store.engines.redis.client import Lost, is_temporary
-from store.engines.redis.nodes import DRIVER_ERRORS as _OF_DRIVER
+from store.engines.redis.causes import Lost, is_temporary
 from store.engines.redis.scripts.script import ANOTHER_STORE, NO_IDENTITY, TOO_MUCH, UNKNOWN
 from store.errors import LockTimeout, OutcomeUnknown, ReadOnly, StorageError, StoreError, Unsupported
 
-DRIVER_ERRORS = (*_OF_DRIVER, Lost)
+RIGHTS = (
+    "+@read +@write +@connection -@dangerous +evalsha +script|load +time +info +config|get +cluster|slots "
+    "+cluster|info"
+)
+"""Rights that suffice. Those of the connection include WAIT; without config|get less can be said of the disk."""
+_NO_RIGHTS = ("NOPERM", "The user executing the script", "ACL failure in script")
+_MEANINGS: dict[type[Exception] | str, str] = {
+    BusyLoadingError: "the server is still loading its data; try again, or open the store with a longer timeout",
+    MasterDownError: "the replica has lost its primary, and serves nothing (replica-serve-stale-data no); name "
+    "another server in the URL",
+    ClusterDownError: "the cluster does not serve all its slots; start the nodes that are missing, and see CLUSTER "
+    "NODES and CLUSTER INFO",
+    "NOREPLICAS": "the primary has fewer replicas than its min-replicas-to-write; start them, or lower it",
+    "MISCONF": "the server cannot write its disk, so it takes no writes; look after the disk and the server's log, "
+    "or set stop-writes-on-bgsave-error no",
+    "DENIED": "the server is in protected mode, and takes connections from its own machine only; give it a password "
+    "(requirepass) and the address to listen on (bind), or set protected-mode no",
+    "SELECT is not allowed": "a cluster has the database 0 only; leave it out of the URL",
+    "DB index": "the server has no database of that number; give another one in the URL, such as redis://host:port/0",
+    "max number of clients": "the server has as many clients as it takes; raise its maxclients",
+    "WRONGTYPE": "a key of the store holds something else; keep the store's prefix for the store alone",
+    NO_IDENTITY: "the store has lost its id; restore it from a backup, or remove what is left of it with `store "
+    "destroy`",
+}
+"""The class of a refusal, or the beginning of its text → its meaning, and what to do. Nothing was done."""
 
 
 def translated(error: Exception, where: str) -> StoreError:
@@ -31,13 +60,40 @@ def translated(error: Exception, where: str) -> StoreError:
             "Read the records again, and repeat it if they are not as it leaves them",
             path=where,
         )
-    if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
+    return (
+        _of_user(error, text, where)
+        or _of_refusal(error, text, where)
+        or _of_response(error, text, where)
+        or _of_connection(error, text, where)
+    )
+
+
+def _of_user(error: Exception, text: str, where: str) -> StoreError | None:
+    if isinstance(error, NoPermissionError) or text.startswith(_NO_RIGHTS):
         return ReadOnly(
-            f"{where}: the server refused the user ({text}); check user and password of the URL. The user needs all "
-            "commands on the keys with the store's prefix: ACL SETUSER name on >password ~store:* &* +@all "
-            "-@dangerous +info",
+            f"{where}: the user may not do that ({text}); nothing was written. These rights suffice, with the prefix "
+            f"of the store for store: — ACL SETUSER name on >password ~store:* {RIGHTS}",
             path=where,
         )
+    if isinstance(error, AuthenticationError | AuthorizationError):
+        return ReadOnly(
+            f"{where}: the server refused the user ({text}); check user and password: "
+            "redis://user:password@host:port/0, or redis://:password@host:port/0 where there is only a password",
+            path=where,
+        )
+    return None
+
+
+def _of_refusal(error: Exception, text: str, where: str) -> StoreError | None:
+    for sign, meaning in _MEANINGS.items():
+        if text.removeprefix("ERR ").startswith(sign) if isinstance(sign, str) else isinstance(error, sign):
+            return StorageError(f"{where}: {meaning} ({text}); nothing was written", path=where)
+    return None
+
+
+def _of_response(error: Exception, text: str, where: str) -> StoreError | None:
+    if not isinstance(error, redis.ResponseError):
+        return None
     if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
         return StorageError(
             f"{where}: the server has no memory left ({text}); nothing was written. Delete records, or raise its "
@@ -51,16 +107,6 @@ def translated(error: Exception, where: str) -> StoreError:
             'Name the primary in the URL, or open the store with mode="r"',
             path=where,
         )
-    return _of_response(error, text, where) or StorageError(
-        f"{where}: the server cannot be reached, there is no connection ({text}); nothing was written. Check that it "
-        "is up, and the host, port, user and database of the URL",
-        path=where,
-    )
-
-
-def _of_response(error: Exception, text: str, where: str) -> StoreError | None:
-    if not isinstance(error, redis.ResponseError):
-        return None
     if text.startswith(ANOTHER_STORE):
         return StorageError(
             f"{where}: the store was destroyed since it was opened here, or its keys were deleted, and perhaps "
@@ -68,12 +114,6 @@ def _of_response(error: Exception, text: str, where: str) -> StoreError | None:
             "again",
             path=where,
             errno=errno.ENOENT,
-        )
-    if text.startswith(NO_IDENTITY):
-        return StorageError(
-            f"{where}: the store has lost its id; restore it from a backup, or remove what is left of it with `store "
-            "destroy`",
-            path=where,
         )
     if text.startswith(TOO_MUCH):
         return Unsupported(
@@ -87,9 +127,45 @@ def _of_response(error: Exception, text: str, where: str) -> StoreError | None:
             "the store with a longer timeout",
             path=where,
         )
-    if text.startswith("WRONGTYPE"):
-        text = f"a key of the store holds something else ({text}); keep the store's prefix for the store alone"
-    return StorageError(f"{where}: {text}", path=where)
+    return StorageError(f"{where}: the server refused the command ({text}); nothing was written", path=where)
+
+
+def _of_connection(error: Exception, text: str, where: str) -> StoreError:
+    if isinstance(error, InvalidResponse):
+        return StorageError(
+            f"{where}: what answers there is no Redis or Valkey server ({text}); check host and port of the URL",
+            path=where,
+        )
+    if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)) or "SSL" in text:
+        return StorageError(
+            f"{where}: there is no TLS connection ({text}); nothing was written. If the server has no TLS on this "
+            "port, use redis://; else give its authority with ?ssl_ca_certs=file, and a client's certificate, where "
+            "it asks for one, with ssl_certfile= and ssl_keyfile=",
+            path=where,
+        )
+    is_tls = where.startswith(("rediss:", "valkeys:"))
+    hint = ""
+    if is_tls:  # a server that takes the greeting of TLS for the beginning of a command waits for its end
+        hint = "; if it has no TLS on this port, use redis://"
+    elif _is_ended(text):
+        hint = "; if it speaks TLS there, use rediss://"
+    return StorageError(
+        f"{where}: the server cannot be reached, there is no connection ({text}); nothing was written. Check that it "
+        f"is up, and the host and port of the URL{hint}",
+        path=where,
+    )
+
+
+def _is_ended(text: str) -> bool:
+    """Whether the other side ended the connection: as a server does with TLS, or one of another protocol."""
+    return any(word in text.lower() for word in ("closed by server", "reset by peer", "broken pipe"))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def is_unreachable(error: Exception) -> bool:

@@ -46,7 +46,7 @@ class RedisBuffer:
     def commit(self, view: Overlay) -> None:
         assert self._optimistic is not None
         self._optimistic.commit()
-        self._leases.ended_by_write(name for (_, name), (row, *_) in view.changes.items() if row is not None)
+        self._leases.ended_by_write([name for (_, name), (row, *_) in view.changes.items() if row is not None])
 
     def give(self, hold: Hold) -> None:
         if self._optimistic is not None:

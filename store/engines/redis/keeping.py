@@ -9,7 +9,8 @@ from uuid import UUID
 import redis
 
 from store.engines.leases import Lease
-from store.engines.redis.nodes import DRIVER_ERRORS, Node, Topology
+from store.engines.redis.causes import DRIVER_ERRORS
+from store.engines.redis.nodes import Node, Topology
 from store.engines.redis.scripts.leases import RENEW_LEASES
 from store.engines.redis.scripts.locks import KEEP_LOCKS
 from store.engines.redis.scripts.script import Script

@@ -12,8 +12,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping
 
+from store.engines.redis.causes import DRIVER_ERRORS
 from store.engines.redis.hearing import BEAT_SECONDS, Hearing
-from store.engines.redis.nodes import DRIVER_ERRORS, Topology
+from store.engines.redis.nodes import Topology
 from store.engines.waking import Wake, Waking, poll
 from store.system.clock import steady_clock
 

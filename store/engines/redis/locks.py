@@ -72,8 +72,8 @@ class RedisLocks:
         # A write of the same connection as the command that waits, since the first one may have used another.
         deadline = server.deadline()
         arguments = seconds, stay(seconds), lease.owner.hex, fence
-        _, answer = server.run(KEEP_LOCKS, (lease.key,), arguments, deadline, confirm.command(deadline))
-        if confirm.missing(answer, self.where) is not None:
+        _, *answers = server.run(KEEP_LOCKS, (lease.key,), arguments, deadline, confirm.commands)
+        if confirm.missing(answers, self.where) is not None:
             self.release(lease)
             raise OutcomeUnknown(
                 f"{self.where}: too few replicas got the lock in time, so another client could get it too after a "

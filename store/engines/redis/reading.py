@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from store.engines.bodies import LEAST_BYTES, Bodies, Body
-from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, cursor_of, successor
+from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, successor
 from store.engines.redis.packing import LISTED_BYTES, MAX_BYTES, unpack, unpack_sealed
 from store.engines.redis.scripts.reading import COUNT, GET, GET_CHANGED, SCAN
 from store.engines.redis.scripts.script import MAX_RECORDS, Script
@@ -108,7 +108,7 @@ class Reading:
         server = self._server
         keys = server.keys(namespace)
         number = min(limit, MAX_RECORDS)
-        more, *found = self._run(
+        more, position, number_there, *found = self._run(
             SCAN,
             (keys.rows, keys[_INDEX[order]], keys.meta),
             (
@@ -121,7 +121,9 @@ class Reading:
             items: list[Any] = unpack_sealed(namespace, there)
         else:
             items = [unpack(packed, namespace, name, fields) for name, packed in there]
-        return Page(items, cursor_of(items[-1], order) if more and items else None)
+        if more and order is Order.NAME:  # a name that no client of ours wrote is no cursor
+            return Page(items, items[-1].name if items else None)
+        return Page(items, _cursor(order, position, number_there) if more else None)
 
     def _scan_all(self, order: Order, after: Any, until: Any, limit: int, fields: Fields) -> Page:
         """A page of the first namespace that has one; the cursor is that namespace and a cursor there.
@@ -196,6 +198,17 @@ def _add(found: dict[tuple[str, int], Total], headers: Iterable[Header], now: fl
             key = header.codec, header.protocol
             before = found.get(key, Total(*key, 0, 0, 0, 0))
             found[key] = before._replace(records=before.records + 1, bytes=before.bytes + header.size)
+
+
+def _cursor(order: Order, position: bytes, number: bytes) -> Cursor | None:
+    """The cursor behind an entry of the index by id or by expiry; None: it was empty.
+
+    It is that of `cursor_of` for a sound row. A row that says something else would lead back, and round for ever.
+    """
+    if not position:
+        return None
+    score = float(position)
+    return int(score) if order is Order.INSERTED else (score, struct.unpack(">Q", number)[0])
 
 
 def _named(found: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:

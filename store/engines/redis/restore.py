@@ -49,7 +49,7 @@ def restore(
 def _target(source: Engine, location: str, timeout: float) -> tuple[RedisEngine, bool]:
     """The store to write to, made with the id of the backup where there is none; and whether it was there."""
     place = parse(location)
-    was_there = not make_store(server_at(place, timeout), source.id)
+    was_there = not make_store(server_at(place), source.id)
     target = open_redis(location, mode="w", timeout=timeout, durability="normal")
     if target.id != source.id:
         target.close()

@@ -14,9 +14,10 @@ import redis
 
 from store.engines.buffered_place import BufferedPlace
 from store.engines.leases import Leases
-from store.engines.redis.client import Client, Command
+from store.engines.redis.causes import DRIVER_ERRORS
+from store.engines.redis.client import Client, Followers
 from store.engines.redis.confirming import Confirmation
-from store.engines.redis.errors import DRIVER_ERRORS, translated
+from store.engines.redis.errors import translated
 from store.engines.redis.keeping import RedisLeases
 from store.engines.redis.keys import keys_of, store_keys
 from store.engines.redis.listening import Listening
@@ -27,25 +28,26 @@ from store.engines.redis.scripts.spaces import ADD_SPACE, MAKE_SPACE
 from store.engines.registry import in_transaction
 from store.engines.visitors import Visitors
 from store.errors import StorageError
-from store.system import forking
+from store.system import forking, running
 from store.system.clock import steady_clock
 
 LEAST_SECONDS = 5.0
 """How long a server is waited for at least, however short the timeout: that is meant for locks of others."""
+PAUSE = 0.01  # seconds between two looks for a primary among the servers of a URL
 CLOCK_SECONDS = 60.0  # how long a measured offset of the server's clock is used
 
 
 class Server:
     """What all handles of a process on one location share. Safe across threads; a forked child begins anew."""
 
-    def __init__(self, location: Location, patience: float) -> None:
+    def __init__(self, location: Location) -> None:
         self.location = location
         self.shown = location.shown
-        self.patience = max(patience, LEAST_SECONDS)
         self.id = b""
         self.is_full = False
-        self.confirm: Confirmation | None = None
-        """The copies that a write waits for under `durability="full"`."""
+        """Whether a handle of the process was opened with `durability="full"`: then it is that of all of them."""
+        self.copies = Confirmation(0, False)
+        """The copies that can confirm a write."""
         self.handles: WeakSet[Any] = WeakSet()
         self.visitors: Visitors[BufferedPlace] = Visitors(self._place)
         self.keys = lru_cache(maxsize=256)(lambda namespace: keys_of(location.prefix, namespace))
@@ -82,16 +84,17 @@ class Server:
         return self.client.topology
 
     def _topology(self) -> Topology:
-        single = Single(self.location, self.patience)
-        deadline = steady_clock() + self.patience
+        single = Single(self.location)
+        deadline = self.deadline()
         while True:
             node = single.primaries()[0]
             try:
                 return self._by_mode(single, ask(node, b"INFO", b"CLUSTER"))
-            except (redis.ConnectionError, redis.TimeoutError, OSError):
+            except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ReadOnlyError, OSError):
                 if steady_clock() >= deadline or len(self.location.urls) == 1:
                     raise
-                single.refresh()
+                single.refresh(node)
+                running.sleep(PAUSE)
 
     def _by_mode(self, single: Single, info: bytes) -> Topology:
         if b"cluster_enabled:1" not in info:
@@ -99,7 +102,20 @@ class Server:
         single.close()
         if any(url.partition("?")[0].rpartition("/")[2] not in ("", "0") for url in self.location.urls):
             raise ValueError(f"{self.shown}: a cluster has the database 0 only; leave it out of the URL")
-        return Cluster(self.location, self.patience)
+        return Cluster(self.location)
+
+    @property
+    def is_cluster(self) -> bool:
+        """Raises: StoreError."""
+        try:
+            return self.client.topology.is_cluster
+        except DRIVER_ERRORS as exc:
+            raise translated(exc, self.shown) from exc
+
+    @property
+    def confirm(self) -> Confirmation | None:
+        """The copies that each write waits for; None: for none."""
+        return self.copies if self.is_full else None
 
     def deadline(self, timeout: float = 0.0) -> float:
         """Until when a command is tried, by `steady_clock`."""
@@ -111,7 +127,7 @@ class Server:
         keys: tuple[bytes, ...],
         arguments: Callable[[bool], Sequence[Any]] | Sequence[Any],
         deadline: float | None = None,
-        after: Command | None = None,
+        after: Followers | None = None,
     ) -> Any:
         """As `Client.run`, for the library's errors. Raises: StoreError, and redis.ResponseError with our words."""
         try:
@@ -128,10 +144,20 @@ class Server:
         except DRIVER_ERRORS as exc:
             raise translated(exc, self.shown) from exc
 
-    def info(self) -> dict[str, str]:
-        """What the server that has the identity says of itself (INFO). Raises: StoreError."""
-        text: bytes = self.command(self.own.identity, b"INFO")
-        return dict(line.split(":", 1) for line in text.decode("utf-8", "replace").splitlines() if ":" in line)
+    def ask_primaries(self, *command: Any) -> list[bytes]:
+        """The answers of all primaries that can be reached. Raises: StoreError: of the last one, if none can."""
+        found, problem = [], None
+        try:
+            for node in self.client.topology.primaries():
+                try:
+                    found.append(ask(node, *command))
+                except (redis.ConnectionError, redis.TimeoutError, OSError) as exc:
+                    problem = exc
+            if not found and problem is not None:
+                raise problem
+        except DRIVER_ERRORS as exc:
+            raise translated(exc, self.shown) from exc
+        return found
 
     # -- namespaces
 
@@ -167,7 +193,13 @@ class Server:
         keys = self.keys(namespace)
         name = namespace.encode("utf-8", "surrogatepass")
         try:
-            self.run(ADD_SPACE, (self.own.identity, self.own.spaces), (self.id, name))
+            copies = self.copies
+            _, *answers = self.run(
+                ADD_SPACE, (self.own.identity, self.own.spaces), (self.id, name),
+                after=copies.commands if self.is_full else copies.briefly,
+            )  # fmt: skip
+            if self.is_full and (problem := copies.missing(answers, self.shown)):
+                raise StorageError(f"nothing of the namespace {namespace!r} was written: {problem}", path=self.shown)
             found = self.run(MAKE_SPACE, (keys.meta,), (self.id,))
         except redis.ResponseError as exc:
             raise translated(exc, self.shown) from exc
@@ -202,6 +234,7 @@ class Server:
         if not self.handles:
             self.leases.close()
             self.listening.close()
+            self.is_full = False
             if self._client is not None:
                 self._client.topology.close()
                 self._client = None
@@ -228,9 +261,12 @@ def ask(node: Node, *command: Any) -> Any:
     conn = node.take()
     try:
         conn.send_command(*command)
-        return conn.read_response()
-    finally:
-        node.put_back(conn)
+        found = conn.read_response()
+    except BaseException:
+        conn.disconnect()
+        raise
+    node.put_back(conn)
+    return found
 
 
 _servers: WeakValueDictionary[str, Server] = WeakValueDictionary()
@@ -250,12 +286,12 @@ class _Lock:
 _lock = _Lock()
 
 
-def server_at(location: Location, patience: float) -> Server:
+def server_at(location: Location) -> Server:
     """The server of a location, one for each process."""
     with _lock.mutex:
         server = _servers.get(location.shown)
         if server is None or (server.location != location and not server.handles):
-            server = _servers[location.shown] = Server(location, patience)
+            server = _servers[location.shown] = Server(location)
             _every.add(server)
         return server
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -83,7 +83,10 @@ class Writing:
     def clear(self, namespace: str, owner: bytes, timeout: float) -> None:
         server = self._server
         token = server.client.token()
-        _, problem = self._patiently(namespace, (), timeout, CLEAR, lambda again: (server.id, owner, token))
+        start = self._start()
+        _, problem = self._patiently(
+            namespace, (), timeout, CLEAR, lambda is_again: (server.id, owner, token, start if is_again else b"")
+        )
         self._checked(problem)
 
     def _apply(
@@ -91,27 +94,29 @@ class Writing:
     ) -> tuple[Any, OutcomeUnknown | None]:
         server = self._server
         token = server.client.token()
-        start = b""
+        start = self._start()
+        return self._patiently(
+            namespace, steps, timeout, script,
+            lambda is_again: [server.id, owner, token, start if is_again else b"", KEPT_CHANGES, *steps],
+        )  # fmt: skip
 
-        def arguments(is_again: bool) -> list[Any]:
-            return [server.id, owner, token, start if is_again else b"", KEPT_CHANGES, *steps]
-
-        start = b"%d" % (server.now() - 1)
-        return self._patiently(namespace, steps, timeout, script, arguments)
+    def _start(self) -> bytes:
+        """A time of the server before any attempt that follows."""
+        return b"%d" % (self._server.now() - 1)
 
     def _patiently(
         self, namespace: str, steps: Sequence[Any], timeout: float, script: Script, arguments: Any
     ) -> tuple[Any, OutcomeUnknown | None]:
         """Run a script that writes, again until the timeout while another client edits one of the records."""
         server, polling, end = self._server, Polling(), steady_clock() + timeout
-        keys = server.keys(namespace)
+        keys, confirm = server.keys(namespace), server.confirm
+        once = _Once(arguments)
         while True:
-            deadline = server.deadline(timeout)
-            confirm = server.confirm
-            after = None if confirm is None else confirm.command(deadline)
             try:
-                found = server.run(script, keys, arguments, deadline, after)
-                return (found, None) if confirm is None else (found[0], confirm.missing(found[1], server.shown))
+                found = server.run(
+                    script, keys, once.arguments, server.deadline(timeout), confirm and confirm.commands
+                )
+                return (found, None) if confirm is None else (found[0], confirm.missing(found[1:], server.shown))
             except redis.ResponseError as exc:
                 text = str(exc)
                 if text.startswith(NO_SPACE):
@@ -132,6 +137,18 @@ class Writing:
             raise problem
 
 
+class _Once:
+    """The arguments of a script for one write. Once an answer was lost, all attempts look for what was done."""
+
+    def __init__(self, make: Callable[[bool], Sequence[Any]]) -> None:
+        self._make = make
+        self._is_again = False
+
+    def arguments(self, is_again: bool) -> Sequence[Any]:
+        self._is_again = self._is_again or is_again
+        return self._make(self._is_again)
+
+
 def leased(name: str | None, namespace: str, timeout: float, where: str) -> LockTimeout:
     """The error for a record that another client has been editing for too long."""
     what = f"a record of the namespace {namespace!r}" if name is None else label(name, namespace)
@@ -143,7 +160,7 @@ def leased(name: str | None, namespace: str, timeout: float, where: str) -> Lock
 
 
 def _are_all(changes: Sequence[Any], kind: Any) -> bool:
-    # A loop, since an interrupt that strikes the end of a generator is lost.
+    # A loop, since an interrupt at the end of a generator is lost.
     for change in changes:  # noqa: SIM110
         if not isinstance(change, kind):
             return False

@@ -6,7 +6,8 @@ such: it outlives the key of its writer. One that was altered is `Tampered`.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, get_args
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from store.engines.contract import Fields
 from store.errors import Corrupt, ShardsMismatch, label
@@ -18,6 +19,7 @@ from store.opened.options import Options
 from store.opened.sentinels import MISSING
 from store.values.pipeline import Pipeline, choose
 
+T = TypeVar("T")
 SPACE = "#shards"  # on disk, never to change
 
 
@@ -45,6 +47,14 @@ def shards_of(store: Opened, namespace: str) -> int:
     """Over how many shards a namespace of a `Store` is spread, for what opens the sessions or cache of a program."""
     layout = layout_of(store.opened, namespace)
     return 1 if layout is None else layout.shards
+
+
+def with_its_shards(open_with: Callable[[int], T]) -> T:
+    """What `open_with(shards)` opens, with the number of shards that the store has recorded; 1 if it has none."""
+    try:
+        return open_with(1)
+    except ShardsMismatch as exc:
+        return open_with(exc.shards or 1)
 
 
 def record_layout(ns: Namespace, namespace: str, layout: Layout | None) -> None:

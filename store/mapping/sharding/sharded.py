@@ -64,9 +64,9 @@ class ShardedStore(MutableMapping[str, V]):
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, stores: Iterable[Store[V]], namespace: str, kind: Kind) -> None:
-        """Takes over the stores, which it closes."""
-        self.stores, self.kind = tuple(stores), kind
+    def __init__(self, stores: Iterable[Store[V]], namespace: str, kind: Kind, *, is_within: bool) -> None:
+        """Takes over the stores, which it closes. `is_within`: in a store that the program has opened."""
+        self.stores, self.kind, self._is_within = tuple(stores), kind, is_within
         self._namespace, self._route = namespace, ROUTES[kind]
         self._spaces = [store.opened for store in self.stores]
 
@@ -327,7 +327,13 @@ class ShardedStore(MutableMapping[str, V]):
         return self.stores[0].within(namespace, cache_bytes=size * len(self.stores))
 
     def close(self) -> None:
-        """Closes all shards; a second call does nothing. Raises: StoreError: as `Store.close`."""
+        """Closes all shards; a second call does nothing. Raises: StoreError: this thread is in a transaction of them.
+
+        In an open store, which then keeps the transaction, they may be closed inside one.
+        """
+        ns = self.opened
+        if not (ns.closed or self._is_within) and ns.in_transaction():  # before any of them is closed
+            raise StoreError(f"{self.location} cannot be closed inside its transaction; leave the block first")
         for store in reversed(self.stores):
             store.close()
 
@@ -399,14 +405,14 @@ def open_shards(
     first = namespace_of(check_name(namespace, "namespace"), check_shards(shards), 0)
     if shards > 1:
         options = {**options, "cache_bytes": options.get("cache_bytes", CACHE_BYTES) // shards}
-    return _agreed(Store(location, namespace=first, **options), namespace, shards, kind)
+    return _agreed(Store(location, namespace=first, **options), namespace, shards, kind, is_within=False)
 
 
 def shards_within(store: Store[V], namespace: str, shards: int, kind: Kind) -> AnyStore[V]:
     """The same in an open store, which stays open."""
     first = namespace_of(check_name(namespace, "namespace"), check_shards(shards), 0)
     size = store.opened.options.cache_bytes
-    return _agreed(store.within(first, cache_bytes=size // shards), namespace, shards, kind)
+    return _agreed(store.within(first, cache_bytes=size // shards), namespace, shards, kind, is_within=True)
 
 
 def store_at(store: AnyStore[V], name: str) -> Store[V]:
@@ -414,27 +420,25 @@ def store_at(store: AnyStore[V], name: str) -> Store[V]:
     return store.at(name) if isinstance(store, ShardedStore) else store
 
 
-def _agreed(first: Store[V], namespace: str, shards: int, kind: Kind) -> AnyStore[V]:
+def _agreed(first: Store[V], namespace: str, shards: int, kind: Kind, *, is_within: bool) -> AnyStore[V]:
+    """The store of the first shard, which is closed on an error, and those of the others."""
     try:
-        if first.opened.options.mode == "n":
+        if first.opened.options.mode == "n" and not is_within:
             start_empty(first.opened, namespace, shards, kind)
-        else:
-            agree(first.opened, namespace, shards, kind)
-        return first if shards == 1 else _all(first, namespace, shards, kind)
+        agree(first.opened, namespace, shards, kind)
+        if shards == 1:
+            return first
+        others = (first.within(namespace_of(namespace, shards, index)) for index in range(1, shards))
+        return ShardedStore([first, *others], namespace, kind, is_within=is_within)
     except BaseException:
         first.close()
         raise
 
 
-def _all(first: Store[V], namespace: str, shards: int, kind: Kind) -> ShardedStore[V]:
-    others = (first.within(namespace_of(namespace, shards, index)) for index in range(1, shards))
-    return ShardedStore([first, *others], namespace, kind)
-
-
 def _reopened(store: tuple[Any, ...], namespace: str, shards: int, kind: Kind) -> ShardedStore[Any]:
     """Opens a pickled or copied one again."""
     reopen, arguments = store
-    sharded = _agreed(reopen(*arguments), namespace, shards, kind)
+    sharded = _agreed(reopen(*arguments), namespace, shards, kind, is_within=False)
     assert isinstance(sharded, ShardedStore)
     return sharded
 

@@ -75,6 +75,17 @@ class TestLiveBytes:
         assert eviction.live_bytes("") < first + 100_000
 
 
+    def test_are_of_all_namespaces_or_of_the_one_as_the_engine_says(self, engine, eviction, clock):
+        mine, other = eviction.accesses("", 1000, now=clock), eviction.accesses("other", 1000, now=clock)
+        first = eviction.live_bytes("")
+        engine.apply("other", [row("a", bytes(100_000))._replace(namespace="other")])
+        other.count(hits=3)
+        other.flush()
+        assert (eviction.live_bytes("") >= first + 50_000) is eviction.counts_together
+        assert (mine.figures().hits == 3) is eviction.counts_together
+        mine.close(), other.close()
+
+
 class TestSample:
     def test_each_record_as_it_is(self, engine, eviction):
         assert eviction.sample("", 10) == []

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.engines.contract import Fields
 from store.engines.bodies import LEAST_BYTES, Bodies
+from store.engines.contract import Fields
 
 LARGE = LEAST_BYTES * 4
 

@@ -223,7 +223,7 @@ class TestLease:
         assert len(runs) == 2, "the lease with the record, the write"
         with s.edit("a"):
             pass
-        assert len(runs) == 6, "lease, read, and it is given back"
+        assert len(runs) == 4, "the lease with the record, and it is given back"
         assert fields(s) == {} and server.leases._held == {}
 
     def test_is_given_back_after_an_exception(self, s: Store[Any]) -> None:

@@ -53,12 +53,13 @@ return found
 NOTE = Script(
     f"""
 if redis.call('HGET', KEYS[2], 'id') ~= ARGV[1] then return 0 end
+local size = redis.call('STRLEN', KEYS[1]) -- first, as a key of another type ends the script
 for i, field in ipairs({{'hits', 'misses', 'evictions'}}) do
   if ARGV[i + 3] ~= '0' then redis.call('HINCRBY', KEYS[2], field, ARGV[i + 3]) end
 end
 local notes = ARGV[8]
 if notes == '' then return 1 end
-local wanted, slots = tonumber(ARGV[2]), redis.call('STRLEN', KEYS[1]) / 8
+local wanted, slots = tonumber(ARGV[2]), size / 8
 if slots < wanted or slots > {MAX_SLOTS} or slots % 1 ~= 0 or bit.band(slots, slots - 1) ~= 0 then
   slots = wanted
   redis.call('UNLINK', KEYS[1])

@@ -51,7 +51,9 @@ return found
 
 # KEYS rows index meta; ARGV id, order, bytes of each row as in GET, limit, most bytes, reverse, then by the order:
 # inserted: from, to (scores); name: from, to (lexical bounds); expiry: score and id to begin after, last score.
-# Returns whether more rows may follow, then name and row by turns.
+# Returns whether more rows may follow, and after which place in the index: its score or its name, and its id; then
+# name and row by turns. What the index says counts for the place alone: in the order of expiry only rows come that
+# have the expiry that the index says.
 SCAN = Script(
     SAME_STORE
     + """
@@ -59,7 +61,7 @@ local wrong = another(redis.call('HGET', KEYS[3], 'id'), ARGV[1])
 if wrong then return wrong end
 local order, shown, reverse = ARGV[2], tonumber(ARGV[3]), ARGV[6] == '1'
 local limit, most = tonumber(ARGV[4]), tonumber(ARGV[5])
-local index, names = KEYS[2], nil
+local index, names, members, scores = KEYS[2], nil, nil, nil
 if order == 'expiry' then
   local first = 0
   if ARGV[7] ~= '' then
@@ -73,9 +75,13 @@ if order == 'expiry' then
     first = low
   end
   local last = math.min(first + limit, redis.call('ZCOUNT', index, '-inf', ARGV[9])) - 1
-  names = {}
+  names, members, scores = {}, {}, {}
   if last >= first then
-    for i, member in ipairs(redis.call('ZRANGE', index, first, last)) do names[i] = member:sub(9) end
+    local entries = redis.call('ZRANGE', index, first, last, 'WITHSCORES')
+    for i = 1, #entries, 2 do
+      members[#members + 1], scores[#scores + 1] = entries[i], entries[i + 1]
+      names[#names + 1] = entries[i]:sub(9)
+    end
   end
 elseif order == 'name' then
   if reverse then names = redis.call('ZREVRANGEBYLEX', index, ARGV[8], ARGV[7], 'LIMIT', 0, limit)
@@ -84,9 +90,10 @@ else
   if reverse then names = redis.call('ZREVRANGEBYSCORE', index, ARGV[8], ARGV[7], 'LIMIT', 0, limit)
   else names = redis.call('ZRANGEBYSCORE', index, ARGV[7], ARGV[8], 'LIMIT', 0, limit) end
 end
-local found, total = {#names == limit and 1 or 0}, 0
-for _, name in ipairs(names) do
+local found, total, looked = {#names == limit and 1 or 0, '', ''}, 0, 0
+for i, name in ipairs(names) do
   local row = redis.call('HGET', KEYS[1], name)
+  if row and scores and (row:byte(33) ~= 1 or struct.unpack('<d', row, 34) ~= tonumber(scores[i])) then row = nil end
   if row then
     if shown > 0 then row = row:sub(1, shown)
     elseif shown < 0 then row = row:sub(1, #row - struct.unpack('<I4', row, 42)) end
@@ -98,6 +105,12 @@ for _, name in ipairs(names) do
     found[#found + 1] = name
     found[#found + 1] = row
   end
+  looked = i
+end
+if found[1] == 1 and looked > 0 then
+  if scores then found[2], found[3] = scores[looked], members[looked]:sub(1, 8)
+  elseif order == 'name' then found[2] = names[looked]
+  else found[2] = redis.call('ZSCORE', index, names[looked]) end
 end
 return found
 """,

@@ -3,10 +3,8 @@
 A script checks everything before its first write: Redis has no rollback. The first line makes the server refuse a
 script that writes before it starts, where it could not finish: without memory, on a replica, without the replicas
 that `min-replicas-to-write` asks for
-(https://redis.io/docs/latest/develop/programmability/eval-intro/, *Script flags*).
-
-Errors of ours begin with a word in capitals. Numbers that must keep all their bits pass as text or packed bytes: Lua
-prints 14 digits.
+(https://redis.io/docs/latest/develop/programmability/eval-intro/, *Script flags*). Errors of ours begin with a word
+in capitals. Numbers that must keep all their bits pass as text or packed bytes: Lua prints 14 digits.
 """
 
 from __future__ import annotations

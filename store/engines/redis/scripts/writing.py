@@ -10,8 +10,44 @@ PUT, LOAD, DELETE, CHECK, CHECK_VERSION, RESEAL = b"P", b"L", b"D", b"C", b"V", 
 # (Unix seconds) or '', entries that the stream keeps, then steps of five: op, name, expected state, row or time,
 # expiry as text or ''.
 # Returns how many records were deleted, and the revision of each row that was put.
-APPLY_TEXT = """
-local meta = redis.call('HMGET', KEYS[6], 'id', 'next', 'version', 'bytes', 'cleared')
+#
+# An attempt whose answer was lost may reach the server late, after the next one. That one notes the token in
+# `retried` (ten digits of seconds, then the newest tokens), by which the script refuses the late one.
+REPEATED_SECONDS, REPEATED_TOKENS = 600, 1000
+_ATTEMPTS = """
+local function is_late(retried, token, again)
+  return again == '' and retried and retried:find(token, 11, true)
+end
+
+-- Note in `meta` that attempts with that token which arrive after this one are late.
+local function repeated(meta, retried, token)
+  if not (retried and retried:find(token, 11, true)) then
+    retried = redis.call('TIME')[1] .. token .. (retried or ''):sub(11, 10 + 12 * (REPEATED_TOKENS - 1))
+    redis.call('HSET', meta, 'retried', retried)
+  end
+  return retried
+end
+
+-- The entries that a write left in the stream, newest first, and whether those of that time are gone.
+local function entries_of(changes, token, since)
+  local found, newest, oldest = {}, '+', nil
+  while true do
+    local entries = redis.call('XREVRANGE', changes, newest, '-', 'COUNT', 500)
+    oldest = entries[#entries] or oldest
+    for _, entry in ipairs(entries) do
+      if entry[2][4] == token then found[#found + 1] = entry
+      elseif #found > 0 then return found, false end
+    end
+    if #entries < 500 or tonumber(oldest[2][8]) < since then break end
+    newest = '(' .. entries[#entries][1]
+  end
+  return found, oldest and tonumber(oldest[2][8]) >= since and oldest[1] ~= '1-1'
+end
+""".replace("REPEATED_TOKENS", str(REPEATED_TOKENS))
+APPLY_TEXT = (
+    _ATTEMPTS
+    + """
+local meta = redis.call('HMGET', KEYS[6], 'id', 'next', 'version', 'bytes', 'retried')
 if not meta[1] then return redis.error_reply('NOSPACE the namespace is not there') end
 if meta[1] ~= ARGV[1] then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
 local next, version, bytes = tonumber(meta[2] or 0), tonumber(meta[3] or 0), tonumber(meta[4] or 0)
@@ -22,38 +58,24 @@ redis.call('ZCARD', KEYS[3])
 redis.call('ZCARD', KEYS[4])
 redis.call('XLEN', KEYS[5])
 local leased = redis.call('HLEN', KEYS[7]) > 0
-local token = ARGV[3]
+local token, retried = ARGV[3], meta[5]
+if is_late(retried, token, ARGV[4]) then return redis.error_reply('REPEATED a later attempt has taken its place') end
 
 if ARGV[4] ~= '' then -- the answer to the first attempt was lost: was it done?
-  local newest, done, deleted, revisions = '+', false, 0, {}
-  local oldest, since = nil, tonumber(ARGV[4])
-  while true do
-    local entries = redis.call('XREVRANGE', KEYS[5], newest, '-', 'COUNT', 500)
-    oldest = entries[#entries] or oldest
+  retried = repeated(KEYS[6], retried, token)
+  local entries, are_gone = entries_of(KEYS[5], token, tonumber(ARGV[4]))
+  if #entries > 0 then
+    redis.call('HSET', KEYS[6], 'bytes', bytes) -- a write of this connection: WAIT waits for all before it
+    local answer, revisions = {0}, {}
     for _, entry in ipairs(entries) do
-      if entry[2][4] == token then
-        done = true
-        if entry[2][6] == '0' then deleted = deleted + 1 else revisions[entry[2][2]] = tonumber(entry[2][6]) end
-      elseif done then
-        entries = {}
-        break
-      end
+      if entry[2][6] == '0' then answer[1] = answer[1] + 1 else revisions[entry[2][2]] = tonumber(entry[2][6]) end
     end
-    if #entries < 500 then break end
-    newest = '(' .. entries[#entries][1]
-  end
-  if done then
-    redis.call('HSET', KEYS[6], 'bytes', bytes) -- a write of this connection, for which WAIT waits
-    local answer = {deleted}
     for i = 6, #ARGV, 5 do
       if ARGV[i] == 'P' or ARGV[i] == 'L' then answer[#answer + 1] = revisions[ARGV[i + 1]] or 0 end
     end
     return answer
   end
-  local is_trimmed = oldest and tonumber(oldest[2][8]) >= since and not oldest[1]:match('^1%-')
-  if is_trimmed or tonumber(meta[5] or 0) >= since then
-    return redis.error_reply('UNKNOWN the changes of that time are gone')
-  end
+  if are_gone then return redis.error_reply('UNKNOWN the changes of that time are gone') end
 end
 
 local now
@@ -183,22 +205,36 @@ if #changed > 0 then
   end
   if leased and ARGV[2] ~= '' then redis.call('HDEL', KEYS[7], '\\255' .. ARGV[2]) end
   redis.call('HSET', KEYS[6], 'next', next, 'version', version, 'bytes', bytes)
+  if retried and tonumber(time) - tonumber(retried:sub(1, 10)) > REPEATED_SECONDS then
+    redis.call('HDEL', KEYS[6], 'retried')
+  end
 end
 return {deleted, unpack(revisions)}
-"""
+""".replace("REPEATED_SECONDS", str(REPEATED_SECONDS))
+)
 APPLY = Script(APPLY_TEXT)
 FREE = Script(APPLY_TEXT, "allow-oom")
 """Only deletes, so it also runs while the server has no memory left."""
 
-# KEYS rows order names expiry changes meta leases accesses; ARGV as the first three of APPLY.
+# KEYS rows order names expiry changes meta leases accesses; ARGV as the first four of APPLY. The stream of changes
+# stays, for attempts that look for their token. The clear is an entry with the place 2: a client that follows the
+# stream misses place 1, and reads all again.
 CLEAR = Script(
-    """
-local meta = redis.call('HMGET', KEYS[6], 'id', 'version', 'cleared_by')
+    _ATTEMPTS
+    + """
+local meta = redis.call('HMGET', KEYS[6], 'id', 'version', 'retried')
 if not meta[1] then return 0 end
 if meta[1] ~= ARGV[1] then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
-if meta[3] == ARGV[3] then -- by the first attempt, whose answer was lost
-  redis.call('HSET', KEYS[6], 'cleared_by', ARGV[3])
-  return 1
+local version, token = tonumber(meta[2] or 0), ARGV[3]
+if is_late(meta[3], token, ARGV[4]) then return redis.error_reply('REPEATED a later attempt has taken its place') end
+if ARGV[4] ~= '' then -- the answer to the first attempt was lost: was it done?
+  repeated(KEYS[6], meta[3], token)
+  local entries, are_gone = entries_of(KEYS[5], token, tonumber(ARGV[4]))
+  if #entries > 0 then
+    redis.call('HSET', KEYS[6], 'version', version) -- a write of this connection, as in APPLY
+    return 1
+  end
+  if are_gone then return redis.error_reply('UNKNOWN the changes of that time are gone') end
 end
 local time = redis.call('TIME')
 if redis.call('HLEN', KEYS[7]) > 0 then
@@ -211,11 +247,11 @@ if redis.call('HLEN', KEYS[7]) > 0 then
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-local version = tonumber(meta[2] or 0) + 1
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[8])
--- The stream is never without an entry: by its id and its token a watch sees whether it knows what came before.
-redis.call('XADD', KEYS[5], version .. '-1', 'n', '', 't', ARGV[3], 'r', 0, 's', time[1])
-redis.call('HSET', KEYS[6], 'version', version, 'bytes', 0, 'cleared', time[1], 'cleared_by', ARGV[3])
+redis.call('XLEN', KEYS[5]) -- a key of another type ends the script here
+version = version + 1
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8])
+redis.call('XADD', KEYS[5], version .. '-2', 'n', '', 't', token, 'r', 0, 's', time[1])
+redis.call('HSET', KEYS[6], 'version', version, 'bytes', 0)
 return 1
 """,
     "allow-oom",
