@@ -24,6 +24,7 @@ BASE = "diskcache Cache"
 """What ratios refer to."""
 STORE = "store"
 LOCK_SECONDS = 60.0  # after which others take a Redis lock of a process that died
+CONNECTIONS_BYTES = 512 * 1024  # of the buffers of connections, which Redis counts with its records
 
 
 class Place(NamedTuple):
@@ -165,7 +166,7 @@ class Redis:
         import redis
 
         self.client = client = redis.Redis(host="127.0.0.1", port=place.port or 0)
-        client.config_set("maxmemory", limit or 0)
+        client.config_set("maxmemory", limit + CONNECTIONS_BYTES if limit else 0)
         client.config_set("maxmemory-policy", "allkeys-lru")
         fetch, put, dumps, loads = client.get, client.set, pickle.dumps, pickle.loads
 

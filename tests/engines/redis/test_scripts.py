@@ -13,7 +13,7 @@ from store.engines.contract import Check, Delete, Put
 from store.engines.redis.keys import keys_of, store_keys
 from store.engines.redis.location import parse
 from store.engines.redis.opening import open_redis
-from store.engines.redis.scripts import leases, reading, spaces, writing
+from store.engines.redis.scripts import leases, locks, reading, spaces, writing
 from store.engines.redis.scripts.script import Script
 from store.errors import Conflict, StorageError, Unsupported
 
@@ -158,7 +158,7 @@ def test_limit_of_bytes(engine):
 
 
 def test_every_script_names_all_its_keys():
-    modules = [reading, writing, spaces, leases]
+    modules = [reading, writing, spaces, leases, locks]
     texts = [one.text.decode() for module in modules for one in vars(module).values() if isinstance(one, Script)]
     assert len(texts) >= 12
     for text in texts:
