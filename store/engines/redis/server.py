@@ -53,9 +53,8 @@ class Server:
         self.keys = lru_cache(maxsize=256)(lambda namespace: keys_of(location.prefix, namespace))
         self.own = store_keys(location.prefix)
         self.make_buffer: Callable[[], Any] | None = None
-        self.leases = Leases(RedisLeases(self))
-        self.fences: dict[bytes, int] = {}
-        """The last fence of named locks, by key, that this process knows."""
+        self.leases = Leases(RedisLeases(self, lambda: self.client.topology))
+        self.fences: dict[bytes, int] = {}  # the last one of named locks, by key, that this process knows
         self.listening = Listening(self.shown, lambda: self.client.topology, lambda space: self.keys(space).changes)
         self._client: Client | None = None
         self._known_sealers: set[bytes] = set()
@@ -77,11 +76,6 @@ class Server:
                 if self._client is None:
                     self._client = Client(self._topology())
         return self._client
-
-    @property
-    def topology(self) -> Topology:
-        """The nodes. Raises: as `client`."""
-        return self.client.topology
 
     def _topology(self) -> Topology:
         single = Single(self.location)

@@ -114,8 +114,8 @@ local function waits_for_us(leases, editor)
   return false
 end
 local deleted, revisions = 0, {}
--- The state of each name after the steps so far: base and row (false: none), and whether the row is a new one. Returns an
--- error, or nil.
+-- The state of each name after the steps so far: base and row (false: none), and whether the row is a new one.
+-- Returns an error, or nil.
 local function take(space, i)
   local op, name, expected, given, expires = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local number = ' ' .. (i - first) / 5
