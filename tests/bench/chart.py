@@ -7,7 +7,7 @@ of its own and follows the reader's colour scheme, so it can be read on light an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from statistics import median
 from xml.sax.saxutils import escape
 
@@ -66,15 +66,16 @@ def svg(
     found: Mapping[str, Outcome],
     class_of: Callable[[str], Guarantee] = guarantee_of,
     title: str = "Time per record of this store, raw sqlite3 and others",
+    limits: Container[str] = LIMITS,
 ) -> str:
-    """Two panels side by side in each row; `class_of` tells the class of a label."""
+    """Two panels side by side in each row; `class_of` tells the class of a label, `limits` are those of raw drivers."""
     titles = list(found)
     body, top = [], float(MARGIN)
     for index in range(0, len(titles), 2):
         pair = titles[index : index + 2]
         parts = [list(_parts(found[head], class_of)) for head in pair]
         for column, head in enumerate(pair):
-            body += _panel(head, parts[column], MARGIN + column * ((WIDTH - 2 * MARGIN + GAP) / 2), top)
+            body += _panel(head, parts[column], MARGIN + column * ((WIDTH - 2 * MARGIN + GAP) / 2), top, limits)
         top += max(map(_height, parts)) + LINE
     body.append(_text(MARGIN, top, LEGEND, "note"))
     height = top + MARGIN
@@ -97,7 +98,7 @@ def _height(parts: Sequence[Part]) -> float:
     return HEAD + sum(PART_HEAD + LINE * len(medians) for _, medians in parts)
 
 
-def _panel(title: str, parts: Sequence[Part], left: float, top: float) -> list[str]:
+def _panel(title: str, parts: Sequence[Part], left: float, top: float, limits: Container[str]) -> list[str]:
     every = [seconds for _, medians in parts for seconds in medians.values()]
     low, high = min(every) / 2, max(every)
     room = (WIDTH - 2 * MARGIN - GAP) / 2 - LABEL_WIDTH - VALUE_WIDTH
@@ -110,14 +111,15 @@ def _panel(title: str, parts: Sequence[Part], left: float, top: float) -> list[s
         y += PART_HEAD
         for label, seconds in medians.items():
             long = room * math.log(seconds / low) / math.log(high / low)
-            drawn += _bar(label, class_, seconds, left + LABEL_WIDTH, y, long)
+            weight = "limit" if label in limits else "bar"
+            drawn += _bar(label, class_, weight, seconds, left + LABEL_WIDTH, y, long)
             y += LINE
     return drawn
 
 
-def _bar(label: str, class_: str, seconds: float, left: float, y: float, long: float) -> list[str]:
+def _bar(label: str, class_: str, weight: str, seconds: float, left: float, y: float, long: float) -> list[str]:
     own = "own" if label.startswith("store") else ""
-    weight = "store" if own else "limit" if label in LIMITS else "bar"
+    weight = "store" if own else weight
     return [
         _text(left - 8, y + 11, label, own, anchor="end"),
         f'<rect class="{class_} {weight}" x="{left:.1f}" y="{y:.1f}" width="{long:.1f}" height="13" rx="2"/>',

@@ -45,6 +45,7 @@ def test_whole_run_makes_a_report_and_a_chart(tmp_path):
             table = of_server[start : of_server.find("\n### ", start)]
             assert all(kind.label in table for kind in roster.present()), operation
         assert f"## 2 clients at once, each a process, {title}" in text
+    assert "64 KiB, unchanged" in text
     assert str(tmp_path) not in text
     assert (tmp_path / program.CHART).read_text("utf-8").startswith("<svg")
 
@@ -73,7 +74,7 @@ def test_peer_that_does_not_store_is_not_measured(operation, others):
 
 
 def results(outcome: Outcome) -> Results:
-    return Results(Plan(), None, [Run(servers.NODE, ROSTER, {1000: [outcome]}, {})], "redis 7.0")
+    return Results(Plan(), None, [Run(servers.NODE, ROSTER, {1000: [outcome]}, {})], [], "redis 7.0")
 
 
 def test_budget_is_met_or_missed_by_the_ratio_to_the_bare_client():

@@ -116,6 +116,19 @@ def _is_alive(conn: Any) -> bool:
     return False
 
 
+def ask(node: Node, *command: Any) -> Any:
+    """The answer of one command at a node. Raises: redis.RedisError, OSError."""
+    conn = node.take()
+    try:
+        conn.send_command(*command)
+        found = conn.read_response()
+    except BaseException:
+        conn.disconnect()
+        raise
+    node.put_back(conn)
+    return found
+
+
 class Topology(Protocol):
     """Which node has which keys."""
 

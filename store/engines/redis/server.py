@@ -22,7 +22,7 @@ from store.engines.redis.keeping import RedisLeases
 from store.engines.redis.keys import keys_of, store_keys
 from store.engines.redis.listening import Listening
 from store.engines.redis.location import Location
-from store.engines.redis.nodes import Cluster, Node, Single, Topology
+from store.engines.redis.nodes import Cluster, Single, Topology, ask
 from store.engines.redis.scripts.script import NO_SPACE, Script
 from store.engines.redis.scripts.spaces import ADD_SPACE, MAKE_SPACE
 from store.engines.registry import in_transaction
@@ -248,19 +248,6 @@ OUR_WORDS = ("CONFLICT", "LEASED", NO_SPACE, "NOIDENTITY")
 
 
 _GLOB = re.compile(rb"[\\*?\[\]]")
-
-
-def ask(node: Node, *command: Any) -> Any:
-    """The answer of one command at a node. Raises: redis.RedisError, OSError."""
-    conn = node.take()
-    try:
-        conn.send_command(*command)
-        found = conn.read_response()
-    except BaseException:
-        conn.disconnect()
-        raise
-    node.put_back(conn)
-    return found
 
 
 _servers: WeakValueDictionary[str, Server] = WeakValueDictionary()

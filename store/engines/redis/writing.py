@@ -149,7 +149,7 @@ class Writing:
 
 
 class _Once:
-    """The arguments of a script for one write. Once an answer was lost, all attempts look whether it was done."""
+    """The arguments of a script for one write. Once an answer was lost, all attempts look for their token."""
 
     def __init__(self, make: Callable[[bool], Sequence[Any]]) -> None:
         self._make = make

@@ -23,6 +23,7 @@ from .redis_server import PROGRAM
 BASE = "diskcache Cache"
 """What ratios refer to."""
 STORE = "store"
+CONNECTION_BYTES = 2**17  # of a new connection, which are none of the entries': they could not be evicted
 LOCK_SECONDS = 60.0  # after which others take a Redis lock of a process that died
 
 
@@ -165,7 +166,7 @@ class Redis:
         import redis
 
         self.client = client = redis.Redis(host="127.0.0.1", port=place.port or 0)
-        client.config_set("maxmemory", limit or 0)
+        client.config_set("maxmemory", 0 if limit is None else limit + CONNECTION_BYTES)
         client.config_set("maxmemory-policy", "allkeys-lru")
         fetch, put, dumps, loads = client.get, client.set, pickle.dumps, pickle.loads
 

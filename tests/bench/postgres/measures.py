@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from typing import Any
+from contextlib import closing
 
 from ..outcome import Outcome
 from ..remote import sections
-from ..remote.peers import BATCH, Roster
+from ..remote.peers import BATCH, STORE, Roster
 from ..remote.plan import Plan
-from ..runner import Contestant, race
 from .libraries import KINDS as LIBRARIES
 from .peers import BARE, KINDS, Bare, ThisStore
 
@@ -25,7 +23,6 @@ TITLES = {
     "items": "`items()`, for each record",
 }
 OPERATIONS = ("get", "set")  # those of many clients at once
-LARGE_BYTES = (4096, 65536, 1024 * 1024)
 
 FULL = Plan()
 QUICK = Plan(sizes=(1000,), clients=(1, 8), rounds=11, seconds=0.03, bulk_rounds=3, client_seconds=0.5)
@@ -38,16 +35,8 @@ def measure(url: str, size: int, plan: Plan) -> Iterator[Outcome]:
 
 def measure_large(url: str, plan: Plan) -> Iterator[Outcome]:
     """Reads of one large value that has not changed: kept by the handle, not kept, and by the driver alone."""
-    for size in LARGE_BYTES:
-        peers: dict[str, Any] = {BARE: Bare(url), "store": ThisStore(url), "store, no cache": ThisStore(url, cache_bytes=0)}
-        value = os.urandom(size)
-        for label, peer in peers.items():
-            peer.set(label, value)
-        contestants = [Contestant(label, sections.calling(peer.get, [label])) for label, peer in peers.items()]
-        yield Outcome(f"large {size}", f"`s[k]` of {size // 1024:,} KiB, unchanged", race(contestants, plan.rounds, plan.seconds), BARE)
-        for label, peer in peers.items():
-            peer.delete(label)
-            peer.close()
+    with closing(Bare(url)) as bare, closing(ThisStore(url)) as store, closing(ThisStore(url, cache_bytes=0)) as not_kept:
+        yield from sections.measure_large({BARE: bare, STORE: store, f"{STORE}, no cache": not_kept}, plan, BARE)
 
 
 def _settle(url: str) -> None:

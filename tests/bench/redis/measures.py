@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 from ..outcome import Outcome
 from ..remote import sections
-from ..remote.peers import BATCH, Roster
+from ..remote.peers import BATCH, STORE, Roster
 from ..remote.plan import Plan
 from .libraries import GET_SET
 from .libraries import KINDS as LIBRARIES
-from .peers import BARE, KINDS
+from .peers import BARE, KINDS, Bare, ThisStore
 
 ROSTER = Roster((*KINDS, *LIBRARIES), BARE)
 CLUSTER_ROSTER = Roster(tuple(kind for kind in ROSTER.kinds if kind in KINDS or kind == GET_SET), BARE)
@@ -27,13 +28,19 @@ TITLES = {
 OPERATIONS = ("get", "set", "edit")  # those of many clients at once
 HEADS = {"get": "get", "set": "set", "edit": "session"}  # how tables of many clients name them
 
-FULL = Plan(clients=(1, 8), rounds=15, seconds=0.04, bulk_rounds=3, client_seconds=0.5)
+FULL = Plan(clients=(1, 8), rounds=13, seconds=0.04, bulk_rounds=3, client_seconds=0.4)
 QUICK = Plan(sizes=(1000,), clients=(1, 8), rounds=7, seconds=0.02, bulk_rounds=3, client_seconds=0.3)
 
 
 def measure(url: str, size: int, plan: Plan, roster: Roster) -> Iterator[Outcome]:
     """An outcome for each operation, with so many records."""
     return sections.measure(url, size, plan, roster, TITLES, _settle)
+
+
+def measure_large(url: str, plan: Plan) -> Iterator[Outcome]:
+    """Reads of one large value that has not changed: kept by the handle, not kept, and by the client alone."""
+    with closing(Bare(url)) as bare, closing(ThisStore(url)) as store, closing(ThisStore(url, cache_bytes=0)) as not_kept:
+        yield from sections.measure_large({BARE: bare, STORE: store, f"{STORE}, no cache": not_kept}, plan, BARE)
 
 
 def _settle(url: str) -> None:

@@ -26,11 +26,11 @@ def prefixed(url: str, prefix: str) -> str:
 
 
 class ThisStore:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, **options: Any) -> None:
         from store import Store
         from store.sessions import Sessions
 
-        self.store: Store[Any] = Store(prefixed(url, "bench"))
+        self.store: Store[Any] = Store(prefixed(url, "bench"), **options)
         self.get, self.set, self.delete = self.store.__getitem__, self.store.__setitem__, self.store.__delitem__
         self.update, self.get_many, self.items = self.store.update, self.store.get_many, self.store.items
         self.sessions = Sessions(prefixed(url, "bench"))

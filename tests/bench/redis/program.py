@@ -12,7 +12,7 @@ from ..remote import clients, tables
 from ..remote.peers import Roster
 from ..remote.plan import Plan
 from . import parsers, report, servers
-from .measures import CLUSTER_ROSTER, FULL, HEADS, OPERATIONS, ROSTER, measure
+from .measures import CLUSTER_ROSTER, FULL, HEADS, OPERATIONS, ROSTER, measure, measure_large
 
 FILE, CHART = "report-redis.md", "report-redis.svg"
 Say = Callable[[list[str]], None]
@@ -35,10 +35,13 @@ def bench(plan: Plan, output: Path, say: Say, *, quick: bool = False) -> None:
 def run(plan: Plan, say: Say) -> report.Results:
     heard = noise.listen(1.0 if plan == FULL else 0.1)
     say([noise.line(heard)])
-    results = report.Results(plan, heard, [])
+    results = report.Results(plan, heard, [], [])
     with servers.node() as url:
         results.runs.append(_on(url, servers.NODE, plan.sizes, plan, ROSTER, say))
         version = servers.version(url)
+        for outcome in measure_large(url, plan):
+            results.large.append(outcome)
+            say([outcome.title, *tables.table(outcome, ROSTER)])
         if parsers.is_installed():
             results.runs.append(_with_hiredis(url, plan.sizes[0], plan, say))
     with servers.cluster() as url:

@@ -35,6 +35,7 @@ class Results(NamedTuple):
     plan: Plan
     noise: Noise | None
     runs: list[Run]
+    large: list[Outcome]
     server: str = ""
 
 
@@ -55,6 +56,9 @@ def lines(results: Results, took: str, *, quick: bool) -> list[str]:
     ]  # fmt: skip
     for run in results.runs:
         text += _run_lines(run)
+    text += ["## Large values, one node", "", "A body that has not changed is not sent again.", ""]
+    for outcome in results.large:
+        text += [f"### {outcome.title}", "", *tables.table(outcome, ROSTER), ""]
     return [*text, "## Measured on", "", *_machine(results)]
 
 
@@ -86,7 +90,9 @@ def svg(results: Results) -> str:
         for outcome in run.by_size[max(run.by_size)] if run.by_size else []:
             if outcome.measure in PANELS:
                 panels[PANELS[outcome.measure]] = outcome
-    return chart.svg(panels, _class_of, "Time per record of this store on Redis, redis-py alone and others")
+    return chart.svg(
+        panels, _class_of, "Time per record of this store on Redis, redis-py alone and others", frozenset({BARE})
+    )
 
 
 def _class_of(label: str) -> Guarantee:

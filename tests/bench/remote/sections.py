@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import count, cycle, islice
@@ -15,6 +16,7 @@ from .plan import Plan
 
 MANY = 10_000
 DELETED = 50  # records that are deleted in one section
+LARGE_BYTES = (4096, 65536, 1024 * 1024)
 
 
 def measure(
@@ -35,6 +37,19 @@ def measure(
             lacking = tuple(kind.label for kind in present if kind.label not in able)
             series = race(contestants, _rounds(operation, size, plan), plan.seconds)
             yield Outcome(operation, title, series, roster.bare, lacking=lacking)
+
+
+def measure_large(peers: Mapping[str, Peer], plan: Plan, bare: str) -> Iterator[Outcome]:
+    """Reads of one large value that has not changed."""
+    for size in LARGE_BYTES:
+        value = os.urandom(size)
+        for label, peer in peers.items():
+            peer.set(label, value)
+        contestants = [Contestant(label, calling(peer.get, [label])) for label, peer in peers.items()]
+        title = f"`s[k]` of {size // 1024:,} KiB, unchanged"
+        yield Outcome(f"large {size}", title, race(contestants, plan.rounds, plan.seconds), bare)
+        for label, peer in peers.items():
+            peer.delete(label)
 
 
 def _rounds(operation: str, size: int, plan: Plan) -> int:
