@@ -61,7 +61,7 @@ class Node:
 
     def _made(self, seconds: float, settings: dict[str, Any] | None = None) -> Any:
         settings = settings or self._pool.connection_kwargs
-        wait = min(settings.get("socket_connect_timeout", seconds), seconds)
+        wait = min(settings.get("socket_connect_timeout") or seconds, seconds)
         conn = self._pool.connection_class(**{**settings, "socket_connect_timeout": wait})
         conn.connect()
         if self._is_primary:
