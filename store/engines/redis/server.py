@@ -67,6 +67,10 @@ class Server:
         assert self.make_buffer is not None
         return BufferedPlace(self.shown, self.make_buffer())
 
+    def is_in_transaction(self) -> bool:
+        """Whether the caller is in a transaction here; in none where no store was opened, but one was destroyed."""
+        return self.make_buffer is not None and self.visitors.is_in_transaction()
+
     # -- commands
 
     @property
@@ -287,5 +291,5 @@ def _after_fork_in_child() -> None:
         server.renew()
 
 
-in_transaction.append(lambda: any(server.visitors.is_in_transaction() for server in list(_every)))
+in_transaction.append(lambda: any(server.is_in_transaction() for server in list(_every)))
 forking.register(forking.Stage.ENGINES, in_child=_after_fork_in_child)
