@@ -1,4 +1,4 @@
-"""The primary of a Redis server with two replicas, or of a cluster, is killed under load; see `failover`.
+"""A Redis server, or the primary of two replicas or of a cluster, is killed under load; see `failover`.
 
 With `durability="full"` nothing that was acknowledged may be lost, and nothing done twice. With `"normal"` it is
 counted what is lost.
@@ -111,6 +111,29 @@ def behind_of(place: Group | Nodes, replicas: Sequence[RedisServer], all_too: bo
     return [Behind(place, [one]) for one in replicas] + ([Behind(place, replicas)] if all_too else [])
 
 
+class Alone:
+    """One server with a log on its disk, which is started again. With "full" the log is synced at each write."""
+
+    rewound = 0
+
+    def __init__(self, folder: Path, program: Path, *, all_behind: bool) -> None:
+        folder.mkdir(exist_ok=True)
+        fsync = "everysec" if all_behind else "always"
+        self._server = RedisServer(folder, program, appendonly="yes", appendfsync=fsync)
+        self.start, self.stop = self._server.start, self._server.stop
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    def standbys(self) -> list[Behind]:
+        return []
+
+    def fail_over(self, behind: Behind | None) -> None:
+        self._server.kill()
+        self._server.start()
+
+
 class Group:
     """A primary and two replicas; the most advanced one is promoted."""
 
@@ -174,7 +197,7 @@ class Nodes:
 
 
 def kill_primaries(
-    rng: Random, kills: int, folder: Path, program: Path, kind: type[Group | Nodes], durability: str
+    rng: Random, kills: int, folder: Path, program: Path, kind: type[Alone | Group | Nodes], durability: str
 ) -> Failovers:
     """So many kills. With "full", one of the replicas may be behind; with "normal" both may."""
     is_full = durability == "full"
