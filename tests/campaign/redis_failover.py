@@ -6,6 +6,7 @@ counted what is lost.
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from random import Random
 from typing import Any
 
 from redis_cluster import RedisCluster
+from redis_programs import on_path
 from redis_replicas import Replicated
 from redis_server import RedisServer
 
@@ -22,6 +24,7 @@ from store import Store
 from store.errors import OutcomeUnknown, StorageError, StoreError
 
 from .failover import STUCK_SECONDS, Failovers, Writer, fail_over, until_told
+from .trial import Promise, Round
 
 MODULE = "tests.campaign.redis_failover"
 KEY = "store:{=}:meta"  # of the namespace that the writers use
@@ -205,3 +208,26 @@ def kill_primaries(
         rng, kills, folder, lambda place: kind(place, program, all_behind=not is_full),
         worker=f"{MODULE}:{'write_confirmed' if is_full else 'write_unconfirmed'}", counts_losses=not is_full,
     )  # fmt: skip
+
+
+def run(rng: Random, folder: Path) -> Round:
+    program = on_path("redis-server")
+    if program is None or importlib.util.find_spec("redis") is None:
+        return Round(skipped="no redis-server, or no driver")
+    kind, kills = rng.choice([(Alone, 3), (Group, 3), (Nodes, 1)])
+    done = kill_primaries(rng, kills, folder, program, kind, "full")
+    return Round(done.kills, done.failures)
+
+
+REDIS_FAILOVER = Promise(
+    "redis-failover",
+    'On Redis with durability="full" no acknowledged write is lost and none is done twice when the server, or a primary '
+    "with two replicas, is killed.",
+    "Four processes write (set, delete, incr, modify, update, transactions) to one server with a log that is synced, to a "
+    "primary with two replicas, the most advanced of which is promoted, or to a cluster of nine nodes, which promotes by "
+    "itself; SIGKILL, while one of the replicas may have got nothing for some time. A failure: an acknowledged write "
+    "that is not there, one that was done twice or although its error said that nothing was written, half a "
+    "transaction, a writer that is stuck.",
+    "kills",
+    run,
+)  # fmt: skip
