@@ -111,7 +111,7 @@ def only_engines(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted, others = [], []
     for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
-        is_wanted = {params.get(name) for name in ("location", "place", "kind")} & engines
+        is_wanted = {params.get(name) for name in ("location", "place", "kind", "url")} & engines
         started = {server for engine in engines for server in SERVERS_OF.get(engine, {engine} & set(SERVERS))}
         is_wanted = is_wanted or started & set(getattr(item, "fixturenames", ()))
         (wanted if is_wanted else others).append(item)

@@ -52,6 +52,7 @@ class RedisBuffer:
         if self._optimistic is not None:
             self._overtaken, self._optimistic = self._optimistic.overtaken, None
         self._leases.give_back()
+        self._server.close_unused()  # the last handle may have been closed meanwhile
 
     def abandon(self) -> None:
         self._optimistic = None

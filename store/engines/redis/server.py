@@ -229,9 +229,9 @@ class Server:
             self.leases.close()
             self.listening.close()
             self.is_full = False
-            if self._client is not None:
-                self._client.topology.close()
-                self._client = None
+            client, self._client = self._client, None
+            if client is not None:
+                client.topology.close()
 
     def renew(self) -> None:
         """In a forked child: leave the parent's connections alone, and begin with none."""

@@ -93,12 +93,12 @@ class Bare:
         end = self.client.hget(keys.meta, "next")
         more = True
         while more:
-            more, *found = self.client.evalsha(
+            more, last, _, *found = self.client.evalsha(
                 self._scan, 3, keys.rows, keys.order, keys.meta, self.id, "inserted", 0, self._page, self._page_bytes,
                 0, after, end,
             )  # fmt: skip
             yield from ((name.decode(), _value(row)) for name, row in zip(found[::2], found[1::2], strict=True))
-            after = b"(%d" % _ID.unpack_from(found[-1])[0] if found else b"+inf"
+            after = b"(" + last
 
     def edit(self, name: str) -> Any:
         data = visit(_value(self._found(self.sessions, name)[0]))
@@ -106,7 +106,6 @@ class Bare:
         return data
 
 
-_ID = struct.Struct("<Q")  # at the beginning of a row
 _HEAD = struct.Struct("<QQddBdIB")
 _NUMBERS = struct.Struct("<qqHHHH")
 _NO_TEXT = 0xFFFF

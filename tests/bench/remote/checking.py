@@ -7,7 +7,7 @@ from typing import Any
 from ..session import name, pairs, session
 from .peers import Kind
 
-RECORDS = 20
+RECORDS = 300  # more than a page has
 
 
 class NotStored(AssertionError):
