@@ -39,6 +39,6 @@ PROMISES: tuple[Promise, ...] = (
     MIGRATIONS,
     MODEL,
     FAILOVER,
-    REDIS_FAILOVER,
     BOUNDED_CACHE,
+    REDIS_FAILOVER,
 )
