@@ -23,7 +23,7 @@ from store.engines.redis.keys import keys_of, store_keys
 from store.engines.redis.listening import Listening
 from store.engines.redis.location import Location
 from store.engines.redis.nodes import Cluster, Single, Topology, ask
-from store.engines.redis.scripts.script import NO_SPACE, Script
+from store.engines.redis.scripts.script import CONFLICT, LEASED, NO_IDENTITY, NO_SPACE, Script
 from store.engines.redis.scripts.spaces import ADD_SPACE, MAKE_SPACE
 from store.engines.registry import in_transaction
 from store.engines.visitors import Visitors
@@ -35,6 +35,9 @@ LEAST_SECONDS = 5.0
 """How long a server is waited for at least, however short the timeout: that is meant for locks of others."""
 PAUSE = 0.01  # seconds between two looks for a primary among the servers of a URL
 CLOCK_SECONDS = 60.0  # how long a measured offset of the server's clock is used
+OUR_WORDS = CONFLICT, LEASED, NO_SPACE, NO_IDENTITY
+"""With which errors of our scripts begin that are for the caller of `Server.run`."""
+_GLOB = re.compile(rb"[\\*?\[\]]")  # what MATCH takes for a pattern
 
 
 class Server:
@@ -250,12 +253,6 @@ class Server:
         self.listening.renew()
         if self._client is not None:
             self._client.renew()
-
-
-OUR_WORDS = ("CONFLICT", "LEASED", NO_SPACE, "NOIDENTITY")
-
-
-_GLOB = re.compile(rb"[\\*?\[\]]")
 
 
 _servers: WeakValueDictionary[str, Server] = WeakValueDictionary()

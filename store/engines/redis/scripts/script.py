@@ -21,12 +21,20 @@ MAX_RECORDS = 1000
 """That one script reads or writes: one that took 6 seconds was a failover."""
 KEPT_HEADS = 256  # beginnings of a script's commands, one for each set of keys
 
-SAME_STORE = """
-local function another(found, id)
-  if found and found ~= id then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
+
+def same_store(meta: int) -> str:
+    """The beginning of a script that reads a namespace, with `meta` as that key and the store's id as `ARGV[1]`."""
+    return expect_id(f"redis.call('HGET', KEYS[{meta}], 'id')")
+
+
+def expect_id(found: str) -> str:
+    """The lines that refuse another store; `found`: Lua for the id that the namespace has, false if it has none."""
+    return f"""
+local found_id = {found}
+if found_id and found_id ~= ARGV[1] then
+  return redis.error_reply('ANOTHERSTORE it is not the store that was opened')
 end
 """
-"""The beginning of a script that must not touch another store."""
 
 
 class Script:
