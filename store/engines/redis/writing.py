@@ -26,7 +26,7 @@ WRITTEN_KEYS = 7  # of those of a namespace, which APPLY takes
 
 
 class Writing:
-    """Makes changes, each by one script. `commit` and `commit_several` return the OutcomeUnknown that others raise."""
+    """Makes changes, one script each. `commit` and `commit_several` return the OutcomeUnknown that others raise."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
