@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
-from weakref import WeakSet, WeakValueDictionary, finalize
+from weakref import WeakSet, finalize
 
 import redis
 
@@ -25,10 +25,10 @@ from store.engines.redis.location import Location
 from store.engines.redis.nodes import Cluster, Single, Topology, ask
 from store.engines.redis.scripts.script import CONFLICT, LEASED, NO_IDENTITY, NO_SPACE, Script
 from store.engines.redis.scripts.spaces import ADD_SPACE, MAKE_SPACE
-from store.engines.registry import in_transaction
+from store.engines.servers import Servers
 from store.engines.visitors import Visitors
 from store.errors import StorageError
-from store.system import forking, running
+from store.system import running
 from store.system.clock import steady_clock
 
 LEAST_SECONDS = 5.0
@@ -255,38 +255,13 @@ class Server:
             self._client.renew()
 
 
-_servers: WeakValueDictionary[str, Server] = WeakValueDictionary()
-_every: WeakSet[Server] = WeakSet()
-
-
-class _Lock:
-    """The lock of the table of servers, which a forked child renews."""
-
-    def __init__(self) -> None:
-        self.renew()
-
-    def renew(self) -> None:
-        self.mutex = threading.RLock()
-
-
-_lock = _Lock()
+_servers: Servers[str, Server] = Servers()
 
 
 def server_at(location: Location) -> Server:
     """The server of a location, one for each process."""
-    with _lock.mutex:
-        server = _servers.get(location.shown)
+    with _servers.mutex:
+        server = _servers.by_key.get(location.shown)
         if server is None or (server.location != location and not server.handles):
-            server = _servers[location.shown] = Server(location)
-            _every.add(server)
+            server = _servers.add(location.shown, Server(location))
         return server
-
-
-def _after_fork_in_child() -> None:
-    _lock.renew()
-    for server in list(_every):
-        server.renew()
-
-
-in_transaction.append(lambda: any(server.is_in_transaction() for server in list(_every)))
-forking.register(forking.Stage.ENGINES, in_child=_after_fork_in_child)
