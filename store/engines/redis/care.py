@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from store.engines.capabilities import Freed
 from store.engines.contract import Fields, Order, Reads, in_pages
 from store.engines.redis.handle import Handle
-from store.engines.redis.reading import Reading
+from store.engines.redis.reading import PAGE_BYTES, Reading
 from store.engines.redis.scripts.leases import SWEEP_LEASES
+from store.engines.redis.scripts.reading import NAMES, SIZES, STRAY, UNINDEXED
 from store.engines.redis.writing import Writing
 from store.engines.redis.writing_steps import decoded
 from store.engines.reentry import refuse
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from store.engines.capabilities import Copy
 
 KEY_ID_BYTES = 8
-SCANNED = 500  # names of a step
+SCANNED = 500  # names of a step, at most
 
 
 class RedisCare:
@@ -44,28 +45,45 @@ class RedisCare:
             return [str(exc)]
 
     def _damage_of(self, space: str, quick: bool) -> Iterator[str]:
+        """Each comparison is of one moment, so that others may write meanwhile."""
         keys, server = self._server.keys(space), self._server
+        for field in ("next", "version", "bytes"):
+            try:
+                server.number(space, field)
+            except StorageError as exc:
+                yield str(exc)
+        indexed = keys.rows, keys.order, keys.names, keys.expiry
+        records, *sizes = server.run(SIZES, indexed, ())
+        for index, number in zip(indexed[1:], sizes, strict=True):
+            if number > records or (number < records and index != keys.expiry):
+                yield f"the namespace {space!r} has {records} records, and {number} in {_text(index)}"
         if quick:
-            records = server.command(keys.rows, b"HLEN", keys.rows)
-            for index in (keys.order, keys.names):
-                number = server.command(index, b"ZCARD", index)
-                if number != records:
-                    yield f"the namespace {space!r} has {records} records, and {number} in {_text(index)}"
             return
         for names in self._stored(space):
-            for index in (keys.order, keys.names):
-                scores = server.command(index, b"ZMSCORE", index, *names)
-                for name, score in zip(names, scores, strict=True):
-                    if score is None:
-                        yield f"the record {name!r} of the namespace {space!r} is not in {_text(index)}"
+            found = server.run(UNINDEXED, indexed, names)
+            for name, place in zip(found[::2], found[1::2], strict=True):
+                yield f"the record {name!r} of the namespace {space!r} has no place, or another one, in " + _text(
+                    indexed[place - 1]
+                )
+        cursor = b"0"
+        while True:
+            cursor, entries = server.command(keys.expiry, b"ZSCAN", keys.expiry, cursor, b"COUNT", SCANNED)
+            for entry in server.run(STRAY, (keys.rows, keys.expiry), entries[::2]):
+                yield f"{entry!r} in {_text(keys.expiry)} has no record of the namespace {space!r}"
+            if cursor == b"0":
+                return
 
     def _stored(self, space: str) -> Iterator[list[bytes]]:
-        """The names in the hash of rows, in no order."""
-        key, cursor = self._server.keys(space).rows, b"0"
+        """The names in the hash of rows, in no order; so many at once that their rows are a page."""
+        server, keys = self._server, self._server.keys(space)
+        records = server.command(keys.rows, b"HLEN", keys.rows)
+        size = server.command(keys.meta, b"HGET", keys.meta, b"bytes") or b"0"
+        average = max(int(size), 0) // max(records, 1) if size.isdigit() else PAGE_BYTES
+        count = max(1, min(SCANNED, PAGE_BYTES // max(average, 1)))
+        cursor = b"0"
         while True:
-            cursor, found = self._server.command(key, b"HSCAN", key, cursor, b"COUNT", SCANNED)
-            if found:
-                yield found[::2]
+            cursor, *names = server.run(NAMES, (keys.rows,), (cursor, count))
+            yield names
             if cursor == b"0":
                 return
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from store.engines.redis.scripts.script import SAME_STORE, Script
+from store.engines.redis.scripts.script import SAME_STORE, WITHOUT_BODY, Script
 
 # KEYS rows meta; ARGV id, bytes of each row (0: all; -1: all but the body), most bytes, names…
 GET = Script(
     SAME_STORE
+    + WITHOUT_BODY
     + """
 local wrong = another(redis.call('HGET', KEYS[2], 'id'), ARGV[1])
 if wrong then return wrong end
@@ -15,7 +16,7 @@ local shown, total = tonumber(ARGV[2]), 0
 for i, row in ipairs(found) do
   if row then
     if shown > 0 then found[i] = row:sub(1, shown)
-    elseif shown < 0 then found[i] = row:sub(1, #row - struct.unpack('<I4', row, 42)) end
+    elseif shown < 0 then found[i] = without_body(row) end
     total = total + #found[i]
   end
 end
@@ -29,6 +30,7 @@ return found
 # For a row with that seal all but the body.
 GET_CHANGED = Script(
     SAME_STORE
+    + WITHOUT_BODY
     + """
 local wrong = another(redis.call('HGET', KEYS[2], 'id'), ARGV[1])
 if wrong then return wrong end
@@ -36,9 +38,7 @@ local found, total = {}, 0
 for i = 3, #ARGV, 2 do
   local row, seal = redis.call('HGET', KEYS[1], ARGV[i]), ARGV[i + 1]
   if row then
-    if seal ~= '' and row:sub(47, 46 + row:byte(46)) == seal then
-      row = row:sub(1, #row - struct.unpack('<I4', row, 42))
-    end
+    if seal ~= '' and row:sub(47, 46 + (row:byte(46) or 0)) == seal then row = without_body(row) end
     total = total + #row
   end
   found[#found + 1] = row
@@ -56,12 +56,18 @@ return found
 # have the expiry that the index says.
 SCAN = Script(
     SAME_STORE
+    + WITHOUT_BODY
     + """
 local wrong = another(redis.call('HGET', KEYS[3], 'id'), ARGV[1])
 if wrong then return wrong end
 local order, shown, reverse = ARGV[2], tonumber(ARGV[3]), ARGV[6] == '1'
 local limit, most = tonumber(ARGV[4]), tonumber(ARGV[5])
 local index, names, members, scores = KEYS[2], nil, nil, nil
+local function is_after(member, id) -- Lua compares texts in the order of the server's language
+  local high, low = struct.unpack('>I4I4', member .. ('\\0'):rep(8))
+  local of_high, of_low = struct.unpack('>I4I4', id)
+  return high > of_high or (high == of_high and low > of_low)
+end
 if order == 'expiry' then
   local first = 0
   if ARGV[7] ~= '' then
@@ -70,7 +76,7 @@ if order == 'expiry' then
     while low < high do
       local middle = math.floor((low + high) / 2)
       local member = redis.call('ZRANGE', index, middle, middle)[1]
-      if member:sub(1, 8) > ARGV[8] then high = middle else low = middle + 1 end
+      if is_after(member, ARGV[8]) then high = middle else low = middle + 1 end
     end
     first = low
   end
@@ -93,10 +99,13 @@ end
 local found, total, looked = {#names == limit and 1 or 0, '', ''}, 0, 0
 for i, name in ipairs(names) do
   local row = redis.call('HGET', KEYS[1], name)
-  if row and scores and (row:byte(33) ~= 1 or struct.unpack('<d', row, 34) ~= tonumber(scores[i])) then row = nil end
+  if row and scores
+      and (#row < 41 or row:byte(33) ~= 1 or struct.unpack('<d', row, 34) ~= tonumber(scores[i])) then
+    row = nil
+  end
   if row then
     if shown > 0 then row = row:sub(1, shown)
-    elseif shown < 0 then row = row:sub(1, #row - struct.unpack('<I4', row, 42)) end
+    elseif shown < 0 then row = without_body(row) end
     if total > 0 and total + #row > most then
       found[1] = 1
       break
@@ -126,6 +135,70 @@ if wrong then return wrong end
 local gone = redis.call('ZCOUNT', KEYS[2], '-inf', ARGV[2])
 local next = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
 return {redis.call('HLEN', KEYS[1]) - gone, next[2] or false}
+""",
+    "no-writes",
+)
+
+# KEYS rows; ARGV cursor, how many at once. Returns the next cursor, and names: HSCAN would send all rows with them.
+NAMES = Script(
+    """
+local page = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+local found = {page[1]}
+for i = 1, #page[2], 2 do found[#found + 1] = page[2][i] end
+return found
+""",
+    "no-writes",
+)
+
+# KEYS rows order names expiry. Returns how many entries each has, all at one moment.
+SIZES = Script(
+    """
+return {redis.call('HLEN', KEYS[1]), redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]),
+  redis.call('ZCARD', KEYS[4])}
+""",
+    "no-writes",
+)
+
+# KEYS rows order names expiry; ARGV names… Returns name and the number of the key by turns, for each row that an
+# index does not have, or has in another place.
+UNINDEXED = Script(
+    """
+local found = {}
+for _, name in ipairs(ARGV) do
+  local row = redis.call('HGET', KEYS[1], name)
+  local function check(number, is_sound)
+    if not is_sound then
+      found[#found + 1] = name
+      found[#found + 1] = number
+    end
+  end
+  if row and #row >= 41 then
+    local id, score = struct.unpack('<I8', row), redis.call('ZSCORE', KEYS[3], name)
+    check(2, tonumber(redis.call('ZSCORE', KEYS[2], name) or -1) == id)
+    check(3, tonumber(score or -1) == 0)
+    if row:byte(33) == 1 then
+      score = redis.call('ZSCORE', KEYS[4], struct.pack('>I8', id) .. name)
+      check(4, score and tonumber(score) == struct.unpack('<d', row, 34))
+    end
+  end
+end
+return found
+""",
+    "no-writes",
+)
+
+# KEYS rows expiry; ARGV entries of the index of expiries… Returns those that are there without a row.
+STRAY = Script(
+    """
+local found = {}
+for _, entry in ipairs(ARGV) do
+  local row = redis.call('HGET', KEYS[1], entry:sub(9))
+  if not (row and row:byte(33) == 1 and struct.pack('>I8', struct.unpack('<I8', row)) == entry:sub(1, 8))
+      and redis.call('ZSCORE', KEYS[2], entry) then
+    found[#found + 1] = entry
+  end
+end
+return found
 """,
     "no-writes",
 )
