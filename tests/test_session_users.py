@@ -272,3 +272,10 @@ def test_id_of_the_program_has_no_place_for_a_user(sessions):
     with pytest.raises(ValueError, match="32 to 128"):
         sessions.create({}, id=sessions.create({}, user="ann"))  # one that has a user
     assert len(sessions) == 1
+
+
+def test_more_sessions_than_one_step_of_a_server_takes_are_ended(place):
+    with Sessions(place) as sessions:
+        ids = [sessions.create({}, user="ann") for _ in range(950)]
+        assert sessions.by("ann").end(but=ids[3]) == 949
+        assert sessions.load(ids[3]) == {} and sessions.load(ids[4]) is None

@@ -241,7 +241,10 @@ class Cache(MutableMapping[str, V]):
     def set_many(
         self, other: Mapping[str, V] | Iterable[tuple[str, V]], *, ttl: Seconds = UNSET, tag: str | None = None
     ) -> None:
-        """Stores all of a mapping or of pairs, as one transaction, with one lifetime and one tag."""
+        """Stores all of a mapping or of pairs, as one transaction, with one lifetime and one tag.
+
+        On Redis 1,000 are one transaction, with a tag 200, and more are several; so with `update` and `delete_many`.
+        """
         self._records.put_many(other, {}, ttl, check_tag(tag))
 
     def update(self, other: Any = (), /, **named: V) -> None:

@@ -24,12 +24,15 @@ from store.opened.locks import Lock
 from store.opened.namespace import Namespace
 from store.opened.restarts import restarted
 from store.opened.sentinels import MISSING, Unset
+from store.opened.steps import in_steps, is_bounded
 from store.rows.row import Row
 
 if TYPE_CHECKING:
     from store.rows.record import Record
 
 T = TypeVar("T")
+STEP = 1000  # records that are read, written or deleted at once where a transaction is bounded
+NOTED_STEP = 200  # of records with notes: four rows each, with those that had another tag before
 
 
 class CacheRecords:
@@ -134,9 +137,14 @@ class CacheRecords:
         return True
 
     def find_many(self, names: Iterable[str]) -> dict[str, Any]:
-        """The values of those names that exist, in their order, as of one moment; each counted and noted."""
+        """The values of those names that exist, in their order, as of one moment; each counted and noted.
+
+        This, `put_many` and `delete_many` go in steps where a transaction is bounded, each of one moment.
+        """
         wanted = list(dict.fromkeys(names))
-        found = self.store.get_many(wanted)
+        found: dict[str, Any] = {}
+        for some in in_steps(self.ns, wanted, STEP):
+            found |= self.store.get_many(some)
         for name in found:
             self._note(name)
         self._count(hits=len(found), misses=len(wanted) - len(found))
@@ -189,17 +197,22 @@ class CacheRecords:
         moments: Mapping[str, float] | None = None,
     ) -> None:
         """Stores what `dict.update` takes, as one transaction; `moments` as in `writing.update`."""
-        if tag is None:
-            writing.update(self.ns, other, named, ttl, moments)
-        else:
-            pairs = dict(writing.pairs_of(other, named))
-
-            def work() -> None:
-                writing.update(self.ns, pairs, {}, ttl, moments)
-                self.notes.write([new_name(name) for name in pairs], tag)
-
-            self.notes.together(work)
+        pairs = dict(writing.pairs_of(other, named))
+        for some in in_steps(self.ns, list(pairs), STEP if tag is None else NOTED_STEP):
+            self._put_step({name: pairs[name] for name in some}, ttl, tag, moments)
         self.evictor.wrote_many()
+
+    def _put_step(
+        self, pairs: dict[str, Any], ttl: float | Unset | None, tag: str | None, moments: Mapping[str, float] | None
+    ) -> None:
+        def work() -> None:
+            writing.update(self.ns, pairs, {}, ttl, moments)
+            self.notes.write([new_name(name) for name in pairs], tag)
+
+        if tag is None:
+            writing.update(self.ns, pairs, {}, ttl, moments)
+        else:
+            self.notes.together(work)
 
     def changing(self, name: str, operation: Callable[[], T]) -> T:
         """The result of an operation that changes the record of that name, and keeps its note."""
@@ -240,8 +253,11 @@ class CacheRecords:
         """Deletes the records of those names, as one transaction; returns how many there were."""
         if isinstance(names, str):
             return self.store.delete_many(names)  # says what is wrong
-        wanted = list(names)
-        return self.removing(lambda _: wanted, lambda: self.store.delete_many(wanted))
+        steps = in_steps(self.ns, list(names), NOTED_STEP if self.notes.in_use() else STEP)
+        return sum(map(self._delete_step, steps))
+
+    def _delete_step(self, names: Sequence[str]) -> int:
+        return self.removing(lambda _: names, lambda: self.store.delete_many(names))
 
     def evict(self, tag: str) -> int:
         """See `Cache.evict`."""
@@ -256,9 +272,17 @@ class CacheRecords:
         return self.evictor.cull()
 
     def clear(self) -> None:
-        """Deletes all records, and their notes."""
+        """Deletes all records, and their notes.
+
+        Where a transaction is bounded, the notes go in steps after the records, but for those that somebody wrote
+        since: a note without its record counts for nothing.
+        """
         if not self.notes.in_use():
             self.store.clear()
+            return
+        if is_bounded(self.ns):
+            self.store.clear()
+            self.notes.sweep()
             return
 
         def work() -> None:

@@ -26,7 +26,7 @@ from store.engines.contract import (
     of_row,
 )
 from store.engines.overlay import Overlay, in_order
-from store.engines.registry import supported
+from store.engines.registry import ONE_NAMESPACE, supported
 from store.errors import Conflict, label
 from store.rows.row import Row
 
@@ -95,7 +95,8 @@ class Optimistic:
         for namespace, steps in writes.items():
             every.setdefault(namespace, []).extend(steps)
         if len(every) > 1:
-            supported(self._engine.apply_several, self._engine.kind, "transactions over several namespaces")(every)
+            apply, kind = self._engine.apply_several, self._engine.kind
+            supported(apply, kind, "transactions over several namespaces", ONE_NAMESPACE)(every)
         for namespace, steps in every.items() if len(every) == 1 else ():
             self._engine.apply(namespace, steps)
 

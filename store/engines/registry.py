@@ -57,11 +57,18 @@ def is_in_transaction() -> bool:
     return any(ask() for ask in in_transaction)
 
 
-def supported(capability: T | None, engine: str, feature: str) -> T:
-    """The capability, if it is not None. Raises: Unsupported: the engine of that name does not have the feature."""
+ELSEWHERE = "keep what needs it in a store on another engine"
+ONE_NAMESPACE = f"keep records that change together in one namespace, or {ELSEWHERE}"
+
+
+def supported(capability: T | None, engine: str, feature: str, instead: str = ELSEWHERE) -> T:
+    """The capability, if it is not None. Raises: Unsupported: the engine of that name does not have the feature.
+
+    `instead`: what the program may do, for the message.
+    """
     if capability is None:
         raise Unsupported(
-            f"the engine {engine!r} does not have {feature}; keep what needs it in a store on another engine",
+            f"the engine {engine!r} does not have {feature}; {instead}",
             engine=engine,
             feature=feature,
         )

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from store.engines.contract import PAGE_ROWS, Fields, Order
-from store.engines.registry import supported
+from store.engines.registry import ELSEWHERE, supported
 from store.errors import label
 from store.opened.arguments import check_name, sought_name
 from store.opened.decoding import decoded, decoded_own
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PAGE_NAMES = 500
 ALL = 2**63 - 1  # a limit that is none
+_PAGES = f"take a `dict()` of the store, which reads page by page, or {ELSEWHERE}"
 
 
 def contains(ns: Namespace, name: object) -> bool:
@@ -135,13 +136,13 @@ def end_row(ns: Namespace, *, last: bool) -> Row | None:
 def rows_of(ns: Namespace) -> Iterable[Row]:
     """All rows as of one moment, in order of insertion; some may have expired. Raises: Unsupported."""
     ns.look(ns.clock())
-    rows = supported(ns.engine.snapshot, ns.engine.kind, "all records as of one moment")
+    rows = supported(ns.engine.snapshot, ns.engine.kind, "all records as of one moment", _PAGES)
     return rows(ns.name, Fields.ROW)
 
 
 def _all_pairs(ns: Namespace, on_unreadable: OnUnreadable) -> Iterator[tuple[str, Any]]:
     ns.look(ns.clock())
-    rows_of = supported(ns.engine.snapshot, ns.engine.kind, "all records as of one moment")
+    rows_of = supported(ns.engine.snapshot, ns.engine.kind, "all records as of one moment", _PAGES)
     values = decoded_own(ns, rows_of(ns.name, Fields.SEALED), on_unreadable)
     return decoded(ns, rows_of(ns.name, Fields.ROW), on_unreadable) if values is None else values
 

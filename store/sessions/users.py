@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from store.opened.edits import together
+from store.opened.steps import in_steps
 from store.rows.record import Record
 from store.sessions.ids import check_user
 from store.sessions.records import SessionRecords
+
+STEP = 900  # sessions that are ended at once where a transaction is bounded
 
 
 class UserSessions:
@@ -36,7 +39,7 @@ class UserSessions:
         return self._is_one(record) and self._records.store.delete(record.name)
 
     def end(self, *, but: str | None = None) -> int:
-        """Ends all of them as one step; returns how many. "Log out everywhere".
+        """Ends all of them as one step; returns how many. "Log out everywhere". More than 900 take several on Redis.
 
         Afterwards none is left that existed when this was called, whatever other processes did with it meanwhile: a
         rotation is before or after, and after it finds nothing. A login that is under way may come after it; to keep
@@ -69,15 +72,24 @@ class UserSessions:
             yield from self._records.at(prefix).names(prefix)
 
     def _end(self, prefixes: list[str], kept: str) -> int:
-        """Ends those with these prefixes, which are of one shard, as one step."""
+        """Ends those with these prefixes, which are of one shard, as one step; as several where that is bounded.
+
+        The last step has found no more of them, so a rotation that came between two steps is ended too.
+        """
         store = self._records.at(prefixes[0])
         if not any(map(bool, self._names(prefixes))):  # without waiting for writers
             return 0
 
-        def work() -> int:
-            return store.delete_many([name for name in self._names(prefixes) if name != kept])
+        def work() -> tuple[int, bool]:
+            names = [name for name in self._names(prefixes) if name != kept]
+            some = next(in_steps(store.opened, names, STEP), names)
+            return store.delete_many(some), len(some) < len(names)
 
-        return together(store.opened, work)
+        ended, has_more = 0, True
+        while has_more:
+            number, has_more = together(store.opened, work)
+            ended += number
+        return ended
 
     def _by_shard(self) -> list[list[str]]:
         """The prefixes in steps of one shard each: one step, unless keys were changed and the tags with them.

@@ -221,3 +221,14 @@ class TestNotesOfOthers:
 
     def test_place_of_a_name(self) -> None:
         assert (place_of("tag", "name"), place_of("", "name"), place_of("3:", "x")) == ("3:tagname", "0:name", "2:3:x")
+
+
+def test_more_records_than_one_step_of_a_server_takes(c):
+    many = {f"k{number}": number for number in range(1100)}
+    c.set_many(many, tag="a")
+    c.set_many(many, tag="b")  # each leaves the list of its tag
+    assert c.evict("a") == 0 and c.get_many(many) == many
+    assert c.delete_many([*many][:400]) == 400 and c.evict("b") == 700 and len(c) == 0
+    c.set_many(many, tag="a")
+    c.clear()
+    assert len(c) == 0 and notes(c) == ([], [])

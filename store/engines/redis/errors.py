@@ -77,11 +77,17 @@ def _of_user(error: Exception, text: str, where: str) -> StoreError | None:
         )
     if isinstance(error, AuthenticationError | AuthorizationError):
         return ReadOnly(
-            f"{where}: the server refused the user ({text}); check user and password: "
+            f"{where}: the server refused the user ({text}); {_user_hint(text)}: "
             "redis://user:password@host:port/0, or redis://:password@host:port/0 where there is only a password",
             path=where,
         )
     return None
+
+
+def _user_hint(text: str) -> str:
+    if "without any password configured" in text:
+        return "it asks for no password, so leave that out of the URL, or set requirepass on the server"
+    return "check user and password"
 
 
 def _of_refusal(error: Exception, text: str, where: str) -> StoreError | None:

@@ -11,7 +11,7 @@ from store.errors import StorageError, Unsupported
 LEAST_VERSION = (7, 0)
 WAITAOF_VERSION = (7, 2)
 Info = Mapping[str, str]
-_TO_PERSIST = "CONFIG SET appendonly yes, and then CONFIG REWRITE to keep it"
+_TO_PERSIST = "CONFIG SET appendonly yes, and set it in the server's configuration"
 
 
 class Health(NamedTuple):
@@ -25,14 +25,7 @@ class Health(NamedTuple):
     def check(self, where: str) -> None:
         """Raises: Unsupported, StorageError: a server would lose records, or lacks what the engine needs."""
         for info in self.infos:
-            version = info.get("redis_version", "0.0")
-            if _numbers(version) < LEAST_VERSION:
-                raise Unsupported(
-                    f"{where}: the server is version {version}, and the engine needs Redis 7.0 or later, or Valkey; "
-                    "upgrade the server, or keep the store in a file or on PostgreSQL",
-                    engine="redis",
-                    feature="servers before 7.0",
-                )
+            _check_kind(info, where)
             policy = info.get("maxmemory_policy", "noeviction")
             if policy != "noeviction":
                 raise StorageError(
@@ -94,10 +87,28 @@ class Health(NamedTuple):
 
 
 FORGETS = (
-    '{}: the server keeps nothing on its disk (appendonly no, save ""), so when it ends, all records are lost; set '
+    '{}: the server keeps nothing on its disk (appendonly no, save ""), so when it ends, all records are lost; do '
     f"{_TO_PERSIST}. If they may be lost, as those of a cache, ignore this warning: "
     "warnings.filterwarnings('ignore', '.*keeps nothing on its disk')"
 )
+
+
+def _check_kind(info: Info, where: str) -> None:
+    """Raises: Unsupported, StorageError: it is an old server, or none that keeps records."""
+    if info.get("redis_mode") == "sentinel":
+        raise StorageError(
+            f"{where}: this is a Sentinel, which keeps no records; name all servers that it watches instead, such as "
+            "redis://a:6379,b:6379: the primary among them is found, also after a failover",
+            path=where,
+        )
+    version = info.get("redis_version", "0.0")
+    if _numbers(version) < LEAST_VERSION:
+        raise Unsupported(
+            f"{where}: the server is version {version}, and the engine needs Redis 7.0 or later, or Valkey; upgrade "
+            "the server, or keep the store in a file or on PostgreSQL",
+            engine="redis",
+            feature="servers before 7.0",
+        )
 
 
 def parsed(info: bytes) -> dict[str, str]:

@@ -10,6 +10,8 @@ SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "
 PREFIX = "store:"
 PORT = 6379
 SECRETS = ("password", "ssl_password")
+OURS = ("decode_responses", "encoding", "encoding_errors")
+"""Parameters of the driver that this engine sets itself: records are bytes."""
 _PREFIX = re.compile(r"[^{}\x00-\x20\x7f]{1,64}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]@,]*)(?::([0-9]+))?")
 
@@ -40,6 +42,8 @@ def parse(url: str) -> Location:
     rest: dict[str, str] = {}
     for key, value in parse_qsl(split.query.replace("+", "%2B"), keep_blank_values=True):
         (own if key in ("prefix", "replicas") else rest)[key] = value
+    if ours := [key for key in OURS if key in rest]:
+        raise ValueError(f"{ours[0]}= in the URL: records are bytes, which a store decodes itself; leave it out")
     prefix = own.get("prefix", PREFIX)
     if not _PREFIX.fullmatch(prefix):
         raise ValueError(f"prefix={prefix!r} in the URL is not 1 to 64 characters without spaces and braces")
@@ -62,7 +66,7 @@ def shown(url: str) -> str:
     given = parse_qsl(split.query.replace("+", "%2B"), keep_blank_values=True)
     query = urlencode([(key, value) for key, value in given if key not in SECRETS], quote_via=quote, safe="/,:")
     name = user.partition(":")[0]
-    return urlunsplit(split._replace(netloc=f"{name}{at if name else ''}{hosts}", query=query))
+    return urlunsplit(split._replace(netloc=f"{name}{at if name else ''}{hosts or 'localhost'}", query=query))
 
 
 def _split(url: str) -> SplitResult:

@@ -159,16 +159,26 @@ def options() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _pool(url: str, location: Location) -> redis.ConnectionPool:
+    """What the driver makes of a URL. Raises: ValueError: a parameter is unknown, or has a wrong value."""
+    try:
+        pool = redis.ConnectionPool.from_url(url, **options())
+        pool.connection_class(**pool.connection_kwargs)  # it connects later, but looks at its arguments now
+    except (TypeError, ValueError) as exc:
+        raise ValueError(
+            f"{location.shown}: a part of the URL is wrong ({exc}). Its parameters are prefix=, replicas= and those "
+            "of redis-py's connections, of which ssl_…= need rediss://"
+        ) from exc
+    return pool
+
+
 class Single:
     """One server; of several that the URL names, the primary. A single one may be a replica, for reading."""
 
     is_cluster = False
 
     def __init__(self, location: Location) -> None:
-        self._nodes = [
-            Node(redis.ConnectionPool.from_url(url, **options()), is_primary=len(location.urls) > 1)
-            for url in location.urls
-        ]
+        self._nodes = [Node(_pool(url, location), is_primary=len(location.urls) > 1) for url in location.urls]
 
     def node_of(self, key: bytes) -> Node:
         return self._nodes[0]

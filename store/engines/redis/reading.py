@@ -208,10 +208,15 @@ def _cursor(order: Order, position: bytes, number: bytes) -> Cursor | None:
     """
     if not position:
         return None
-    score = float(position)
     if order is Order.EXPIRY:
-        return score, int.from_bytes(number.ljust(8, b"\0"), "big")
-    return int(score) if score.is_integer() else score
+        return float(position), int.from_bytes(number.ljust(8, b"\0"), "big")
+    return inserted_after(position)
+
+
+def inserted_after(score: bytes) -> Cursor:
+    """The cursor behind an entry of the index by id: an int, but for a score that another program gave it."""
+    found = float(score)
+    return int(found) if found.is_integer() else found
 
 
 def _unpacked(found: Sequence[bytes], namespace: str, fields: Fields) -> list[Any]:

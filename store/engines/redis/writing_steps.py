@@ -12,7 +12,7 @@ from store.engines.redis.keys import Keys, slot_of
 from store.engines.redis.packing import MAX_BYTES, STAMP_ABSENT, STAMP_ANY, pack, pack_stamp
 from store.engines.redis.scripts.script import MAX_RECORDS
 from store.engines.redis.scripts.writing import CHECK, CHECK_VERSION, DELETE, LOAD, PUT
-from store.engines.registry import supported
+from store.engines.registry import ONE_NAMESPACE, supported
 from store.errors import Conflict, StorageError, Unsupported, label
 from store.rows.row import Row
 
@@ -85,7 +85,7 @@ def steps_of_several(changes: Mapping[str, Sequence[Change | Load]]) -> Steps:
     """Those changes, by namespace. Raises: Unsupported: they are too many, or of namespaces in several slots."""
     namespaces = list(changes)
     if len(set(map(slot_of, namespaces))) > 1:
-        supported(None, "redis", "transactions over several namespaces")
+        supported(None, "redis", "transactions over several namespaces", ONE_NAMESPACE)
     every = [(namespace, change) for namespace in namespaces for change in changes[namespace]]
     return Steps(namespaces, _checked(every), [len(changes[namespace]) for namespace in namespaces])
 

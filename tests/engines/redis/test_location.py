@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from store.engines.redis.location import parse, shown
+from store.engines.redis.nodes import Single
 
 
 def test_parts_of_a_url():
@@ -50,3 +51,21 @@ def test_wrong_url_is_refused_without_its_password(url):
     with pytest.raises(ValueError) as raised:
         parse(url.replace("//h", "//u:secret@h"))
     assert "secret" not in str(raised.value)
+
+
+def test_the_host_that_is_meant_is_shown():
+    assert shown("redis://") == "redis://localhost" and shown("redis://:secret@/0") == "redis://localhost/0"
+
+
+def test_parameters_that_would_decode_the_bytes_of_records_are_refused():
+    with pytest.raises(ValueError, match=r"decode_responses= in the URL: records are bytes.*leave it out"):
+        parse("redis://h/0?decode_responses=True")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["redis://h/0?colour=red", "redis://h/0?ssl_ca_certs=x", "redis://h/0?socket_timeout=soon", "redis://h:99999"],
+)
+def test_parameters_that_the_driver_does_not_know_are_refused_with_those_there_are(wrong):
+    with pytest.raises(ValueError, match="prefix=, replicas= and those of redis-py's"):
+        Single(parse(wrong))

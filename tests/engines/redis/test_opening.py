@@ -16,6 +16,7 @@ from redis_server import RedisServer, free_port
 
 from store import Store
 from store.engines.redis.errors import RIGHTS
+from store.engines.redis.health import Health, parsed
 from store.errors import ReadOnly, StorageError, StoreNotFound, Unsupported
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -83,6 +84,12 @@ def test_server_that_is_new_enough(version: str) -> None:
         Store(f"redis://127.0.0.1:{port}/0").close()
 
 
+def test_sentinel_is_no_server_of_records() -> None:
+    told = parsed(b"# Server\r\nredis_version:7.0.15\r\nredis_mode:sentinel\r\n")
+    with pytest.raises(StorageError, match=r"a Sentinel.*name all servers that it watches.*redis://a:6379,b:6379"):
+        Health([told], None, None).check("redis://s:26379")
+
+
 def test_server_that_evicts(own_redis: Callable[..., RedisServer]) -> None:
     server = own_redis(maxmemory_policy="allkeys-lru")
     with pytest.raises(StorageError, match="CONFIG SET maxmemory-policy noeviction"):
@@ -118,6 +125,12 @@ def test_password_that_is_wrong_or_missing(own_redis: Callable[..., RedisServer]
             Store(server.url_of(user))
         assert "geheim" not in str(caught.value) and "falsch" not in str(caught.value)
     Store(server.url_of(":geheim")).close()
+
+
+def test_password_where_the_server_asks_for_none(own_redis: Callable[..., RedisServer]) -> None:
+    server = own_redis()
+    with pytest.raises(ReadOnly, match="asks for no password, so leave that out of the URL"):
+        Store(server.url_of(":geheim"))
 
 
 def test_database_that_is_not_there(own_redis: Callable[..., RedisServer]) -> None:

@@ -139,50 +139,11 @@ return {redis.call('HLEN', KEYS[1]) - gone, next[2] or false}
     "no-writes",
 )
 
-# KEYS rows; ARGV cursor, how many at once. Returns the next cursor, and names: HSCAN would send all rows with them.
-NAMES = Script(
-    """
-local page = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
-local found = {page[1]}
-for i = 1, #page[2], 2 do found[#found + 1] = page[2][i] end
-return found
-""",
-    "no-writes",
-)
-
 # KEYS rows order names expiry. Returns how many entries each has, all at one moment.
 SIZES = Script(
     """
 return {redis.call('HLEN', KEYS[1]), redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]),
   redis.call('ZCARD', KEYS[4])}
-""",
-    "no-writes",
-)
-
-# KEYS rows order names expiry; ARGV names… Returns name and the number of the key by turns, for each row that an
-# index does not have, or has in another place.
-UNINDEXED = Script(
-    """
-local found = {}
-for _, name in ipairs(ARGV) do
-  local row = redis.call('HGET', KEYS[1], name)
-  local function check(number, is_sound)
-    if not is_sound then
-      found[#found + 1] = name
-      found[#found + 1] = number
-    end
-  end
-  if row and #row >= 41 then
-    local id, score = struct.unpack('<I8', row), redis.call('ZSCORE', KEYS[3], name)
-    check(2, tonumber(redis.call('ZSCORE', KEYS[2], name) or -1) == id)
-    check(3, tonumber(score or -1) == 0)
-    if row:byte(33) == 1 then
-      score = redis.call('ZSCORE', KEYS[4], struct.pack('>I8', id) .. name)
-      check(4, score and tonumber(score) == struct.unpack('<d', row, 34))
-    end
-  end
-end
-return found
 """,
     "no-writes",
 )
@@ -196,6 +157,40 @@ for _, entry in ipairs(ARGV) do
   if not (row and row:byte(33) == 1 and struct.pack('>I8', struct.unpack('<I8', row)) == entry:sub(1, 8))
       and redis.call('ZSCORE', KEYS[2], entry) then
     found[#found + 1] = entry
+  end
+end
+return found
+""",
+    "no-writes",
+)
+
+# KEYS rows order names meta expiry; ARGV id, cursor of HSCAN, most records, bytes that they may have. Returns the
+# next cursor, then the names that the index of order does not have, those that the index of names does not have, and
+# those that an index has in another place. The server itself holds the rows of a step: HSCAN without values came with
+# Redis 7.4.
+UNLISTED = Script(
+    SAME_STORE
+    + """
+local wrong = another(redis.call('HGET', KEYS[4], 'id'), ARGV[1])
+if wrong then return wrong end
+local records, bytes = redis.call('HLEN', KEYS[1]), tonumber(redis.call('HGET', KEYS[4], 'bytes') or 0)
+local number = math.floor(tonumber(ARGV[4]) * records / math.max(bytes or 0, 1))
+if not (number > 1) then number = 1 end -- also if it is none, since `bytes` was not
+local step = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', math.min(number, tonumber(ARGV[3])))
+local found = {step[1], {}, {}, {}}
+for i = 1, #step[2], 2 do
+  local name, row = step[2][i], step[2][i + 1]
+  local scores = {false, redis.call('ZSCORE', KEYS[2], name), redis.call('ZSCORE', KEYS[3], name)}
+  for index = 2, 3 do
+    if not scores[index] then table.insert(found[index], name) end
+  end
+  if #row >= 41 then
+    local id, expiry = struct.unpack('<I8', row), nil
+    if row:byte(33) == 1 then expiry = redis.call('ZSCORE', KEYS[5], struct.pack('>I8', id) .. name) end
+    if scores[2] and tonumber(scores[2]) ~= id or scores[3] and tonumber(scores[3]) ~= 0
+        or row:byte(33) == 1 and not (expiry and tonumber(expiry) == struct.unpack('<d', row, 34)) then
+      table.insert(found[4], name)
+    end
   end
 end
 return found
