@@ -17,13 +17,13 @@ from store.engines.leases import Leases
 from store.engines.redis.causes import DRIVER_ERRORS
 from store.engines.redis.client import Client, Followers
 from store.engines.redis.confirming import Confirmation
-from store.engines.redis.errors import translated
+from store.engines.redis.errors import damaged, translated
 from store.engines.redis.keeping import RedisLeases
 from store.engines.redis.keys import keys_of, store_keys
 from store.engines.redis.listening import Listening
 from store.engines.redis.location import Location
 from store.engines.redis.nodes import Cluster, Single, Topology, ask
-from store.engines.redis.scripts.script import NO_SPACE, Script
+from store.engines.redis.scripts.script import DAMAGED, NO_SPACE, Script
 from store.engines.redis.scripts.spaces import ADD_SPACE, MAKE_SPACE
 from store.engines.registry import in_transaction
 from store.engines.visitors import Visitors
@@ -171,6 +171,16 @@ class Server:
             raise translated(redis.ResponseError("ANOTHERSTORE"), self.shown)
         return found
 
+    def number(self, namespace: str, field: str) -> int:
+        """A field of the namespace's `meta` that counts something; 0 if it has none. Raises: StorageError."""
+        found = self.field(namespace, field.encode())
+        if found is None:
+            return 0
+        try:
+            return int(found)
+        except ValueError as exc:
+            raise damaged(field, self.keys(namespace).meta, self.shown) from exc
+
     def spaces(self) -> list[bytes]:
         """The names of all namespaces that ever had records."""
         found: list[bytes] = self.command(self.own.spaces, b"ZRANGE", self.own.spaces, 0, -1)
@@ -252,7 +262,7 @@ class Server:
             self._client.renew()
 
 
-OUR_WORDS = ("CONFLICT", "LEASED", NO_SPACE, "NOIDENTITY")
+OUR_WORDS = ("CONFLICT", "LEASED", NO_SPACE, "NOIDENTITY", DAMAGED)
 
 
 _GLOB = re.compile(rb"[\\*?\[\]]")
