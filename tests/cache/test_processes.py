@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from children import Crowd, Start
+from children import SHORT_LEASES, Crowd, Start
 
 from store import Store
 from store.cache import Cache
@@ -116,7 +116,7 @@ def test_one_of_many_processes_computes(place: str, crowd: Crowd, tmp_path: Path
 
 
 def test_caller_that_is_killed_lets_another_compute(place: str, start: Start) -> None:
-    first = start(HOLDS, place)
+    first = start(SHORT_LEASES + HOLDS, place)
     assert first.hear() == "computing"
     second = start(HOLDS, place)
     first.kill()

@@ -16,6 +16,7 @@ from .model import MODEL
 from .nesting import NESTING
 from .power import FULL, NORMAL
 from .races import NETWORK, WAL_RESET
+from .redis_failover import REDIS_FAILOVER
 from .staleness import STALENESS
 from .trial import Promise
 
@@ -39,4 +40,5 @@ PROMISES: tuple[Promise, ...] = (
     MODEL,
     FAILOVER,
     BOUNDED_CACHE,
+    REDIS_FAILOVER,
 )

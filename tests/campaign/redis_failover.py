@@ -1,4 +1,4 @@
-"""The primary of a Redis server with two replicas, or of a cluster, is killed under load; see `failover`.
+"""A Redis server, or the primary of two replicas or of a cluster, is killed under load; see `failover`.
 
 With `durability="full"` nothing that was acknowledged may be lost, and nothing done twice. With `"normal"` it is
 counted what is lost.
@@ -6,6 +6,7 @@ counted what is lost.
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from random import Random
 from typing import Any
 
 from redis_cluster import RedisCluster
+from redis_programs import on_path
 from redis_replicas import Replicated
 from redis_server import RedisServer
 
@@ -22,6 +24,7 @@ from store import Store
 from store.errors import OutcomeUnknown, StorageError, StoreError
 
 from .failover import STUCK_SECONDS, Failovers, Writer, fail_over, until_told
+from .trial import Promise, Round
 
 MODULE = "tests.campaign.redis_failover"
 KEY = "store:{=}:meta"  # of the namespace that the writers use
@@ -111,6 +114,29 @@ def behind_of(place: Group | Nodes, replicas: Sequence[RedisServer], all_too: bo
     return [Behind(place, [one]) for one in replicas] + ([Behind(place, replicas)] if all_too else [])
 
 
+class Alone:
+    """One server with a log on its disk, which is started again. With "full" the log is synced at each write."""
+
+    rewound = 0
+
+    def __init__(self, folder: Path, program: Path, *, all_behind: bool) -> None:
+        folder.mkdir(exist_ok=True)
+        fsync = "everysec" if all_behind else "always"
+        self._server = RedisServer(folder, program, appendonly="yes", appendfsync=fsync)
+        self.start, self.stop = self._server.start, self._server.stop
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    def standbys(self) -> list[Behind]:
+        return []
+
+    def fail_over(self, behind: Behind | None) -> None:
+        self._server.kill()
+        self._server.start()
+
+
 class Group:
     """A primary and two replicas; the most advanced one is promoted."""
 
@@ -174,7 +200,7 @@ class Nodes:
 
 
 def kill_primaries(
-    rng: Random, kills: int, folder: Path, program: Path, kind: type[Group | Nodes], durability: str
+    rng: Random, kills: int, folder: Path, program: Path, kind: type[Alone | Group | Nodes], durability: str
 ) -> Failovers:
     """So many kills. With "full", one of the replicas may be behind; with "normal" both may."""
     is_full = durability == "full"
@@ -182,3 +208,26 @@ def kill_primaries(
         rng, kills, folder, lambda place: kind(place, program, all_behind=not is_full),
         worker=f"{MODULE}:{'write_confirmed' if is_full else 'write_unconfirmed'}", counts_losses=not is_full,
     )  # fmt: skip
+
+
+def run(rng: Random, folder: Path) -> Round:
+    program = on_path("redis-server")
+    if program is None or importlib.util.find_spec("redis") is None:
+        return Round(skipped="no redis-server, or no driver")
+    kind, kills = rng.choice([(Alone, 3), (Group, 3), (Nodes, 1)])
+    done = kill_primaries(rng, kills, folder, program, kind, "full")
+    return Round(done.kills, done.failures)
+
+
+REDIS_FAILOVER = Promise(
+    "redis-failover",
+    'On Redis with durability="full" no acknowledged write is lost and none is done twice when the server, or a primary '
+    "with two replicas, is killed.",
+    "Four processes write (set, delete, incr, modify, update, transactions) to one server with a log that is synced, to a "
+    "primary with two replicas, the most advanced of which is promoted, or to a cluster of nine nodes, which promotes by "
+    "itself; SIGKILL, while one of the replicas may have got nothing for some time. A failure: an acknowledged write "
+    "that is not there, one that was done twice or although its error said that nothing was written, half a "
+    "transaction, a writer that is stuck.",
+    "kills",
+    run,
+)  # fmt: skip

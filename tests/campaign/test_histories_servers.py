@@ -1,4 +1,4 @@
-"""CI's share of the histories of processes on one server, of each engine; the checker is tested in `test_histories.py`."""
+"""CI's share of the histories of processes on one store of each engine; the checker is tested in `test_histories.py`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ LEASE_SECONDS = 2.0
 
 
 @pytest.mark.heavy
+@pytest.mark.orphans
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("processes", [4, 8])
 def test_recorded_histories_are_linearizable(

@@ -66,7 +66,7 @@ def test_process_ends_without_looking_for_garbage(place):
 def test_command_within_a_program_keeps_its_garbage_collected(place):
     before = gc.get_freeze_count()
     assert main(["set", str(place), "a", "1"]) == 0
-    assert gc.get_freeze_count() == before
+    assert gc.get_freeze_count() <= before, "fewer where one that was frozen before is gone"
 
 
 def test_set_is_seen_by_a_store_that_is_open(place):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free import needs_held
 
 from store import Store
 from store.memo import Memoized, memo
@@ -230,6 +231,7 @@ def test_patience_has_an_end(s: Store[Any], waits: threading.Semaphore) -> None:
 
 
 def test_call_inside_a_transaction_does_not_wait_for_who_will_write(s: Store[Any]) -> None:
+    needs_held(s)
     gate, calls = Gate(), Calls()
     f = gate.memo(s)
     calls.start(f)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from textwrap import dedent
 from typing import Any
 
 import pytest
+from children import SHORT_LEASES
+from free import needs_held
 
 from store.sessions import Sessions
 
@@ -77,11 +80,11 @@ def sessions(request, place, monkeypatch) -> Iterator[Sessions]:
 
 
 @pytest.fixture
-def inside(sessions: Sessions, place, program: Callable[..., Any]) -> Callable[[str, str], Any]:
-    """A program that stands still inside an operation: `inside(operation, id)`."""
+def inside(sessions: Sessions, place, program: Callable[..., Any]) -> Callable[..., Any]:
+    """A program that stands still inside an operation: `inside(operation, id)`; `before`: its first lines."""
 
-    def begin(operation: str, id: str) -> Any:
-        child = program(INSIDE, place, operation)
+    def begin(operation: str, id: str, before: str = "") -> Any:
+        child = program(before + dedent(INSIDE), place, operation)
         child.tell(id)
         assert child.line() == "inside"
         return child
@@ -131,7 +134,7 @@ def test_end_waits_for_an_operation_that_has_begun(sessions, inside, operation):
 def test_operation_that_is_killed_leaves_all_to_be_ended(sessions, inside, operation):
     ids = [sessions.create({"n": n}, user="ann") for n in range(3)]
     mine = sessions.create({"n": 3}) if operation == "login" else ids[0]
-    inside(operation, mine).kill()
+    inside(operation, mine, SHORT_LEASES).kill()
     assert [sessions.load(id) for id in ids] == [{"n": n} for n in range(3)]  # nothing was committed
     assert sessions.load(mine) is not None
     assert sessions.by("ann").end() == 3
@@ -140,6 +143,7 @@ def test_operation_that_is_killed_leaves_all_to_be_ended(sessions, inside, opera
 
 
 def test_rotation_that_waits_for_the_end_finds_no_session(sessions, inside, place):
+    needs_held(sessions.store)
     id = sessions.create({}, user="ann")
     child = inside("end", id)
     with Sessions(place, shards=int(os.environ["SHARDS"])) as other, ThreadPoolExecutor(1) as pool:

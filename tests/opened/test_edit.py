@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from textwrap import dedent
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
+from children import SHORT_LEASES
 
 from store import Store
 from store.errors import Conflict, NotSerializable, StoreError
@@ -364,7 +366,8 @@ def test_edit_of_a_process_that_is_killed_writes_nothing(place: str, start: Any)
     with Store[Any](place) as s:
         before = s.put("a", [1])
         other = start(
-            """
+            SHORT_LEASES
+            + dedent("""
             import sys
             from store import Store
             with Store(sys.argv[1]) as s, s.edit("a") as value:
@@ -372,7 +375,7 @@ def test_edit_of_a_process_that_is_killed_writes_nothing(place: str, start: Any)
                 s["b"] = 1
                 print("inside", flush=True)
                 input()
-            """,
+            """),
             place,
         )
         other.hear()

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from store.engines.capabilities import Freed
-from store.engines.contract import Fields, Order, Reads, in_pages
+from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Reads, in_pages
 from store.engines.redis.handle import Handle
-from store.engines.redis.reading import Reading
+from store.engines.redis.reading import PAGE_BYTES, Reading
 from store.engines.redis.scripts.leases import SWEEP_LEASES
+from store.engines.redis.scripts.reading import UNLISTED
+from store.engines.redis.scripts.script import MAX_RECORDS
 from store.engines.redis.writing import Writing
-from store.engines.redis.writing_steps import decoded
+from store.engines.redis.writing_steps import decoded, encoded
 from store.engines.reentry import refuse
 from store.errors import RecordError, StorageError, StoreError
 from store.rows.row import Row
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from store.engines.capabilities import Copy
 
 KEY_ID_BYTES = 8
-SCANNED = 500  # names of a step
 
 
 class RedisCare:
@@ -52,20 +53,20 @@ class RedisCare:
                 if number != records:
                     yield f"the namespace {space!r} has {records} records, and {number} in {_text(index)}"
             return
-        for names in self._stored(space):
-            for index in (keys.order, keys.names):
-                scores = server.command(index, b"ZMSCORE", index, *names)
-                for name, score in zip(names, scores, strict=True):
-                    if score is None:
-                        yield f"the record {name!r} of the namespace {space!r} is not in {_text(index)}"
+        for unlisted in self._unlisted(space):
+            for index, names in zip((keys.order, keys.names), unlisted, strict=True):
+                for name in names:
+                    yield f"the record {name!r} of the namespace {space!r} is not in {_text(index)}"
 
-    def _stored(self, space: str) -> Iterator[list[bytes]]:
-        """The names in the hash of rows, in no order."""
-        key, cursor = self._server.keys(space).rows, b"0"
+    def _unlisted(self, space: str) -> Iterator[list[list[bytes]]]:
+        """The names of stored rows that the index of order, and that of names, does not have; step by step."""
+        server = self._server
+        keys, cursor = server.keys(space), b"0"
         while True:
-            cursor, found = self._server.command(key, b"HSCAN", key, cursor, b"COUNT", SCANNED)
-            if found:
-                yield found[::2]
+            given = server.id, cursor, MAX_RECORDS, PAGE_BYTES
+            cursor, *found = server.run(UNLISTED, (keys.rows, keys.order, keys.names, keys.meta), given)
+            if any(found):
+                yield found
             if cursor == b"0":
                 return
 
@@ -76,14 +77,35 @@ class RedisCare:
         """In order of insertion; then those that the index of that order does not have."""
         spaces = self._handle.read(self._reading, lambda rows: rows.namespaces(-math.inf))
         for space in sorted({*spaces, *self._reading.spaces()}):
-            listed: set[str] = set()
-            for item in in_pages(self._as_seen(), space, Order.INSERTED, fields=Fields.LISTED):
-                listed.add(item.name)
-                yield from self._row(space, item.name)
-            for names in self._stored(space):
+            yield from self._in_order(space)
+            for names, _ in self._unlisted(space):
                 for name in names:
-                    if (text := _name(name)) not in listed:
-                        yield from self._row(space, text)
+                    yield from self._row(space, _name(name))
+
+    def _in_order(self, space: str) -> Iterator[Row | tuple[str, str]]:
+        """Page by page. A damaged row is an error of its whole page: then they come one by one for a while."""
+        after: Cursor = None
+        limit = PAGE_ROWS
+        while True:
+            try:
+                page = self._as_seen().scan(space, Order.INSERTED, after=after, limit=limit)
+            except RecordError as exc:
+                if limit == 1:
+                    assert exc.name is not None
+                    after = self._place(space, exc.name, after)
+                    yield space, exc.name
+                limit = 1
+                continue
+            yield from page.items
+            if page.next is None:
+                return
+            after, limit = page.next, min(2 * limit, PAGE_ROWS)
+
+    def _place(self, space: str, name: str, before: Cursor) -> Cursor:
+        """The cursor of a record, by the index of order; `before` if it was deleted meanwhile."""
+        index = self._server.keys(space).order
+        found = self._server.command(index, b"ZSCORE", index, encoded(name))
+        return before if found is None else int(float(found))
 
     def _row(self, space: str, name: str) -> Iterator[Row | tuple[str, str]]:
         try:

@@ -25,6 +25,7 @@ from store.system import running
 from store.system.clock import steady_clock
 
 FIRST_PAUSE, LAST_PAUSE = 0.002, 0.1  # seconds between two attempts
+LEAST_ATTEMPT_SECONDS = 0.5  # for the last one, which may begin just before the deadline
 GRACE_SECONDS = 1.0  # by which a server that waits for replicas may answer late: it looks ten times a second
 SHORT_SECONDS = ANSWER_SECONDS - 1  # where less is left, an attempt waits for no longer than that
 Command = Sequence[bytes | str | int | float]
@@ -92,9 +93,10 @@ class Client:
 
     def _until(self, deadline: float, key: bytes, exchange: Callable[..., Any], *, is_once: bool) -> Any:
         is_again, pause = False, FIRST_PAUSE
+        least = min(LEAST_ATTEMPT_SECONDS, max(deadline - steady_clock(), 0.001))
         redirect: _Redirect | None = None
         while True:
-            node, is_sent, left = None, False, max(deadline - steady_clock(), 0.001)
+            node, is_sent, left = None, False, max(deadline - steady_clock(), least)
             is_redirected = redirect is not None
             try:
                 asking = redirect is not None and redirect.asking

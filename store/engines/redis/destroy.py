@@ -30,7 +30,7 @@ def destroy(location: str) -> None:
         own = server.own
         was_there = bool(server.command(own.identity, b"EXISTS", own.identity, own.spaces, own.sealers))
         server.command(own.identity, b"UNLINK", own.identity)
-        removed = sum(_remove(server, keys) for keys in server.every_key(place.prefix, BATCH))
+        removed = sum(_remove(server, keys) for keys in server.every_key(place.prefix + "{", BATCH))
         if not was_there and not removed:
             raise StoreNotFound(f"there is no store at {place.shown}", path=place.shown)
     finally:
@@ -47,4 +47,4 @@ def _remove(server: Server, keys: list[bytes]) -> int:
 
 _PARTS = "|".join((*Keys._fields, *StoreKeys._fields, "lock", "notes", "figures"))
 _OURS = re.compile(rf"[^{{}}]*\{{[=#@].*\}}(?:#.*)?:(?:{_PARTS})".encode(), re.DOTALL)
-"""What `keys` names; the prefix, which has no brace, was matched by the server."""
+"""What `keys` names; the prefix, which has no brace, was matched by the server, with the brace behind it."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary, finalize
 
 import redis
 
@@ -57,6 +57,7 @@ class Server:
         self.fences: dict[bytes, int] = {}  # the last one of named locks, by key, that this process knows
         self.listening = Listening(self.shown, lambda: self.client.topology, lambda space: self.keys(space).changes)
         self._client: Client | None = None
+        self._end: Callable[[], object]
         self._known_sealers: set[bytes] = set()
         self._offset = 0.0
         self._offset_at = -2 * CLOCK_SECONDS
@@ -66,6 +67,10 @@ class Server:
         assert self.make_buffer is not None
         return BufferedPlace(self.shown, self.make_buffer())
 
+    def is_in_transaction(self) -> bool:
+        """Whether the caller is in a transaction here; in none where no store was opened, but one was destroyed."""
+        return self.make_buffer is not None and self.visitors.is_in_transaction()
+
     # -- commands
 
     @property
@@ -74,7 +79,10 @@ class Server:
         if self._client is None:
             with self._mutex:
                 if self._client is None:
-                    self._client = Client(self._topology())
+                    topology = self._topology()
+                    self._end = finalize(self, topology.close)  # where the last handle was dropped, not closed
+                    self._end.atexit = False  # leases are released later than that
+                    self._client = Client(topology)
         return self._client
 
     def _topology(self) -> Topology:
@@ -231,7 +239,7 @@ class Server:
             self.is_full = False
             client, self._client = self._client, None
             if client is not None:
-                client.topology.close()
+                self._end()
 
     def renew(self) -> None:
         """In a forked child: leave the parent's connections alone, and begin with none."""
@@ -283,5 +291,5 @@ def _after_fork_in_child() -> None:
         server.renew()
 
 
-in_transaction.append(lambda: any(server.visitors.is_in_transaction() for server in list(_every)))
+in_transaction.append(lambda: any(server.is_in_transaction() for server in list(_every)))
 forking.register(forking.Stage.ENGINES, in_child=_after_fork_in_child)

@@ -135,3 +135,10 @@ def test_damaged_record_is_an_error_of_its_edit_and_leaves_no_lease(s, redis, re
     with pytest.raises(Corrupt):
         s.modify("x", len)
     assert redis.ask("KEYS", "*:leases") == []
+
+
+def test_verifying_reads_pages_not_records(s, round_trips):
+    s.update({f"n{number:03}": number for number in range(500)})
+    round_trips()
+    assert s.verify().sealed == 500
+    assert round_trips() < 30

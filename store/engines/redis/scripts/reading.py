@@ -129,3 +129,26 @@ return {redis.call('HLEN', KEYS[1]) - gone, next[2] or false}
 """,
     "no-writes",
 )
+
+# KEYS rows order names meta; ARGV id, cursor of HSCAN, most records, bytes that they may have. Returns the next
+# cursor, then the names that the index of order does not have, and those that the index of names does not have. The
+# server itself holds the rows of a step: HSCAN without values came with Redis 7.4.
+UNLISTED = Script(
+    SAME_STORE
+    + """
+local wrong = another(redis.call('HGET', KEYS[4], 'id'), ARGV[1])
+if wrong then return wrong end
+local records, bytes = redis.call('HLEN', KEYS[1]), tonumber(redis.call('HGET', KEYS[4], 'bytes') or 0)
+local number = math.floor(tonumber(ARGV[4]) * records / math.max(bytes, 1))
+number = math.max(1, math.min(number, tonumber(ARGV[3])))
+local step = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', number)
+local found = {step[1], {}, {}}
+for i = 1, #step[2], 2 do
+  for index = 2, 3 do
+    if not redis.call('ZSCORE', KEYS[index], step[2][i]) then table.insert(found[index], step[2][i]) end
+  end
+end
+return found
+""",
+    "no-writes",
+)
