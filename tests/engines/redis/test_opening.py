@@ -244,7 +244,7 @@ def test_tls_where_the_server_has_none(hurried: None, redis: RedisServer) -> Non
 def test_replica_is_read_only(hurried: None, replicated: Callable[..., Replicated]) -> None:
     group = replicated(replicas=1)
     (replica,) = group.replicas
-    with pytest.raises(StoreNotFound):
+    with pytest.raises(StoreNotFound, match=r'check the prefix and the database of the URL; mode="c" makes one'):
         Store(replica.url, mode="r")
     with Store[Any](group.url) as s:
         s.update(a=1, b=[2])
