@@ -111,7 +111,7 @@ def only_engines(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted, others = [], []
     for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
-        is_wanted = {params.get(name) for name in ("location", "place", "kind")} & engines
+        is_wanted = {params.get(name) for name in ("location", "place", "kind", "url")} & engines
         started = {server for engine in engines for server in SERVERS_OF.get(engine, {engine} & set(SERVERS))}
         is_wanted = is_wanted or started & set(getattr(item, "fixturenames", ()))
         (wanted if is_wanted else others).append(item)
@@ -122,6 +122,8 @@ def only_engines(config: pytest.Config, items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     """As `pytest_runtest_call`, where a fixture needs what the engine lacks."""
+    if len(sys.modules) >= frozen_modules + MANY_MODULES:
+        freeze_modules()
     return (yield from _skipped_where_unsupported(item))
 
 
@@ -149,11 +151,6 @@ def pytest_collection_finish() -> None:
     importlib.import_module("hypothesis")  # at the end pytest does: its plugin for trio asks for referrers, hidden by then
     freeze_modules()
     gc.enable()
-
-
-def pytest_runtest_setup() -> None:
-    if len(sys.modules) >= frozen_modules + MANY_MODULES:
-        freeze_modules()
 
 
 MANY_MODULES = 20

@@ -351,7 +351,8 @@ class Eviction(Protocol):
 
         SQLite counts the whole file, at constant cost: its pages in use, and the files of large values. A page is in
         use until all of its records are deleted, or so many that SQLite joins it with another one. Other engines
-        count names, bodies and parts of the namespace. What an open transaction has written may be left out.
+        count names, bodies and parts of the namespace, Redis names and whole rows; a server's own structures are not
+        in it. What an open transaction has written may be left out.
         """
 
     def sample(self, namespace: str, number: int) -> list[Candidate]:

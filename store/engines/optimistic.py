@@ -5,7 +5,7 @@ For engines behind a network, where an open transaction of one client would bloc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from weakref import ref
 
@@ -46,6 +46,10 @@ class Committed(Reads, Protocol):
     def apply(self, namespace: str, changes: Sequence[Change | Load], *, stamps: bool = False) -> Applied:
         """As `Engine.apply`."""
 
+    @property
+    def apply_several(self) -> Callable[[Mapping[str, Sequence[Change | Load]]], object] | None:
+        """Makes changes of several namespaces, all or none; None: it cannot. Raises: Unsupported, Conflict."""
+
 
 class Optimistic:
     """A transaction without locks; of two that touch the same record, the later commit fails."""
@@ -78,18 +82,22 @@ class Optimistic:
         if not self.view.is_changed:
             return
         expected = dict(self._seen.expected)
-        namespaces = {key[0] for key in changes} | {key[0] for key in expected}
-        if len(namespaces) > 1:
-            supported(None, self._engine.kind, "transactions over several namespaces")
-        steps: list[Change | Load] = []
+        writes: dict[str, list[Change | Load]] = {}
         for key, (row, is_new, base) in in_order(changes):
+            steps = writes.setdefault(key[0], [])
             if base is not None and (row is None or is_new):
                 steps.append(Delete(key[1], expected.pop(key, ANY)))
             if row is not None:
                 steps.append(Load(row._replace(id=None), expected.pop(key, ANY)))
-        if namespaces:
-            checks = [Check(key[1], found) for key, found in expected.items()]
-            self._engine.apply(namespaces.pop(), [*checks, *steps])
+        every: dict[str, list[Change | Load]] = {}
+        for (namespace, name), state in expected.items():
+            every.setdefault(namespace, []).append(Check(name, state))
+        for namespace, steps in writes.items():
+            every.setdefault(namespace, []).extend(steps)
+        if len(every) > 1:
+            supported(self._engine.apply_several, self._engine.kind, "transactions over several namespaces")(every)
+        for namespace, steps in every.items() if len(every) == 1 else ():
+            self._engine.apply(namespace, steps)
 
 
 class _Recorder:

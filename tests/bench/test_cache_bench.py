@@ -62,7 +62,7 @@ def test_kind_that_is_there_keeps_what_it_is_given_and_its_bound(kind: Kind, tmp
         peer.close()
         peer = kind.open(place, size)
         by_entries = kind.note.startswith(("bounded by records", "bounded by entries"))
-        number = 30 if by_entries else 1500
+        number = 30 if by_entries else 5000
         for name, value in pairs(number, 100):
             peer.set(name, value)
         assert peer.entries() <= 53 if by_entries else peer.entries() < number

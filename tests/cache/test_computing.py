@@ -341,6 +341,7 @@ class TestMemoize:
             assert len(c) == 1
 
     def test_method_exceptions_and_early(self, c: Cache[Any]) -> None:
+
         class Table:
             calls = 0
 

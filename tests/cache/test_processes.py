@@ -116,7 +116,6 @@ def test_one_of_many_processes_computes(place: str, crowd: Crowd, tmp_path: Path
 
 
 def test_caller_that_is_killed_lets_another_compute(place: str, start: Start) -> None:
-    Cache[Any](place).close()  # skips here, not in the programs, where the engine has no bounded caches
     first = start(HOLDS, place)
     assert first.hear() == "computing"
     second = start(HOLDS, place)

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -176,12 +176,15 @@ class Player:
         value = self._next()
 
         def call() -> list[Any]:
-            try:
-                with self.store.edit(name) as found:
-                    before, found[0] = found[0], value
-            except KeyError:
-                return [None]
-            return [before]
+            while True:
+                try:
+                    with self.store.edit(name) as found:
+                        before, found[0] = found[0], value
+                except KeyError:
+                    return [None]
+                except Conflict:  # it has lost its lease
+                    continue
+                return [before]
 
         return [("edit", name, value)], call
 
@@ -268,8 +271,7 @@ def log_of(folder: Path, process: int, thread: int) -> Path:
 class Cast:
     """The processes that play. `store_class` may be one with a fault, to see that it is found.
 
-    `url`: of a store on a server; None: files in `folder`, where the logs are. `after_death` is called when a process
-    was killed.
+    `url`: of a store on a server; None: files in `folder`, where the logs are.
     """
 
     def __init__(
@@ -279,10 +281,8 @@ class Cast:
         url: str | None = None,
         processes: int = PROCESSES,
         durabilities: Sequence[str] = DURABILITIES,
-        after_death: Callable[[], object] = lambda: None,
     ) -> None:
         self._durabilities = durabilities
-        self._after_death = after_death
         self.folder = folder
         self.store_class = store_class
         self.url = url
@@ -357,7 +357,6 @@ class Cast:
             time.sleep(0.0002)
         self._processes[victim].kill()
         self._processes[victim].join()
-        self._after_death()
         self.killed += 1
         return victim
 
@@ -431,12 +430,11 @@ def play_at(
     processes: int,
     deaths: bool = True,
     durabilities: Sequence[str] = DURABILITIES,
-    after_death: Callable[[], object] = lambda: None,
 ) -> Round:
     """Many of them, on a store on a server; see `Cast`."""
     Store(url).close()
     failures: list[str] = []
-    with Cast(folder, url=url, processes=processes, durabilities=durabilities, after_death=after_death) as cast:
+    with Cast(folder, url=url, processes=processes, durabilities=durabilities) as cast:
         for _ in range(histories):
             failures += cast.play(rng, deaths)
     return Round(histories, failures)

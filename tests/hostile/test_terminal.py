@@ -40,7 +40,7 @@ recover DB NEW · recover DB NEW --json · backup DB NEW · restore DB NEW · ex
 export shelve DB NEW · export pickles DB NEW · export --raw DB · export --raw DB NEW · export TEXT DB NEW
 import pickles HOSTILE NEW · import pickles HOSTILE NEW --json · import json LINES NEW · import TEXT LINES NEW
 import json LINES NEW --prefix TEXT · import --raw LINES NEW · import pickles HOSTILE NEW --allow TEXT
-upgrade DB --dry-run · upgrade DB --codec json · upgrade DB --rename TEXT=TEXT · rekey DB · rekey DB --json
+upgrade DB --dry-run · upgrade DB --codec json · upgrade DB --rename TEXT=TEXT · rekey DB · rekey DB --json · reshard DB NAME 2 · reshard DB TEXT 1 --kind memo
 key show · key retire TEXT · settings show DB · settings show DB --json · settings export DB · settings set DB TEXT 1
 settings set DB x TEXT · settings reset DB -- TEXT · settings import DB LINES --format json · settings export DB NEW
 sessions count DB · sessions ls DB · sessions ls DB --json · sessions rm DB -- TEXT · sessions clear DB

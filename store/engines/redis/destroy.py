@@ -46,5 +46,5 @@ def _remove(server: Server, keys: list[bytes]) -> int:
 
 
 _PARTS = "|".join((*Keys._fields, *StoreKeys._fields, "lock", "notes", "figures"))
-_OURS = re.compile(rf"[^{{}}]*\{{[=#@].*\}}:(?:{_PARTS})".encode(), re.DOTALL)
+_OURS = re.compile(rf"[^{{}}]*\{{[=#@].*\}}(?:#.*)?:(?:{_PARTS})".encode(), re.DOTALL)
 """What `keys` names; the prefix, which has no brace, was matched by the server."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from store.engines.contract import Applied, Change, Cursor, Fields, Order, Page, Usage
+from store.engines.contract import Applied, Change, Cursor, Fields, Load, Order, Page, Usage
 from store.engines.redis.care import RedisCare
 from store.engines.redis.changes import RedisChanges
 from store.engines.redis.handle import Handle, RedisBuffer
@@ -98,6 +98,16 @@ class RedisEngine:
             lambda view: view.apply(namespace, changes, stamps=stamps),
             lambda: self._writing.apply(namespace, changes, self.handle.timeout, stamps=stamps),
         )
+
+    def apply_several(self, changes: Mapping[str, Sequence[Change | Load]]) -> None:
+        """Changes by namespace, all or none, outside of any transaction.
+
+        Raises: Unsupported: the namespaces are not in one slot (`keys.slot_of`). Conflict.
+        """
+        self.handle.check_open(is_writing=True)
+        problem = self._writing.commit_several(changes, b"", self.handle.timeout)
+        if problem is not None:
+            raise problem
 
     def load(self, rows: Sequence[Row]) -> None:
         self.handle.write(lambda view: view.load(rows), lambda: self._writing.load(rows, self.handle.timeout))

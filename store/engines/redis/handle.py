@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 from weakref import ref
 
@@ -52,6 +52,7 @@ class RedisBuffer:
         if self._optimistic is not None:
             self._overtaken, self._optimistic = self._optimistic.overtaken, None
         self._leases.give_back()
+        self._server.close_unused()  # the last handle may have been closed meanwhile
 
     def abandon(self) -> None:
         self._optimistic = None
@@ -87,6 +88,9 @@ class Committing(Reading):
         self._writing = Writing(server)
         self._owner = owner
         self._timeout = timeout
+
+    def apply_several(self, changes: Mapping[str, Sequence[Change | Load]]) -> None:
+        self.problem = self._writing.commit_several(changes, self._owner, self._timeout)
 
     def apply(self, namespace: str, changes: Sequence[Change | Load], *, stamps: bool = False) -> Applied:
         applied, self.problem = self._writing.commit(namespace, changes, self._owner, self._timeout, stamps=stamps)

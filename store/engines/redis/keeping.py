@@ -29,10 +29,6 @@ class Runs(Protocol):
 
     shown: str
 
-    @property
-    def topology(self) -> Topology:
-        """Its nodes. Raises: redis.RedisError, RedisClusterException, OSError."""
-
     def run(
         self,
         script: Script,
@@ -57,9 +53,10 @@ def stay(seconds: float) -> int:
 class RedisLeases:
     """The contract `LeaseStatements`. A lease with names is that of an edit, and one without that of a named lock."""
 
-    def __init__(self, server: Runs) -> None:
+    def __init__(self, server: Runs, topology: Callable[[], Topology]) -> None:
         self.where = server.shown
         self._server = server
+        self._topology = topology
 
     def connect(self) -> SharedConnections:
         return SharedConnections()
@@ -86,7 +83,7 @@ class RedisLeases:
     def _groups(self, leases: Sequence[Lease]) -> Iterable[tuple[Node, list[Lease]]]:
         """The leases that one script can keep, and its node. Raises: StorageError: no node can be reached."""
         try:
-            topology = self._server.topology
+            topology = self._topology()
             locks = [lease for lease in leases if lease.names is None]
             size = 1 if topology.is_cluster else KEYS_AT_ONCE
             groups = [locks[start : start + size] for start in range(0, len(locks), size)]

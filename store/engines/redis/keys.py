@@ -1,5 +1,8 @@
 """The keys of a store. All keys of a namespace have one hash tag, so they are in one slot of a cluster.
 
+So are those of namespaces whose names differ only behind their first `#`, such as `users`, `users#notes` and
+`users#tags`: these can be changed in one step. That is on the servers' disks: it may not change.
+
 A namespace `users` of a store with the prefix `store:` has these keys:
 
     store:{=users}:rows      hash: name → packed row
@@ -10,6 +13,8 @@ A namespace `users` of a store with the prefix `store:` has these keys:
     store:{=users}:meta      hash: id of the store, last id, version, bytes of names and rows
     store:{=users}:leases    hash: name → lease of an `edit`
     store:{=users}:accesses  string: notes of the uses of records, as in `store.engines.access_table`
+
+The keys of `users#notes` are `store:{=users}#notes:rows` and so on.
 
 The store itself has `store:{#}:identity`, `store:{#}:spaces` and `store:{#}:sealers`, and a named lock
 `store:{@name}:lock`. The sign after the brace keeps the tag from being empty: then it would be none.
@@ -33,8 +38,14 @@ class Keys(NamedTuple):
     accesses: bytes
 
 
+def slot_of(namespace: str) -> str:
+    """What namespaces in one slot have in common: the beginning of the name, up to its first `#`."""
+    return namespace.partition("#")[0]
+
+
 def keys_of(prefix: str, namespace: str) -> Keys:
-    base = f"{prefix}{{={namespace}}}:"
+    slot = slot_of(namespace)
+    base = f"{prefix}{{={slot}}}{namespace[len(slot) :]}:"
     return Keys(*((base + part).encode("utf-8", "surrogatepass") for part in Keys._fields))
 
 

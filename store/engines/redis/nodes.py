@@ -61,7 +61,7 @@ class Node:
 
     def _made(self, seconds: float, settings: dict[str, Any] | None = None) -> Any:
         settings = settings or self._pool.connection_kwargs
-        wait = min(settings["socket_connect_timeout"], seconds)
+        wait = min(settings.get("socket_connect_timeout") or seconds, seconds)
         conn = self._pool.connection_class(**{**settings, "socket_connect_timeout": wait})
         conn.connect()
         if self._is_primary:
@@ -114,6 +114,19 @@ def _is_alive(conn: Any) -> bool:
         pass
     conn.disconnect()
     return False
+
+
+def ask(node: Node, *command: Any) -> Any:
+    """The answer of one command at a node. Raises: redis.RedisError, OSError."""
+    conn = node.take()
+    try:
+        conn.send_command(*command)
+        found = conn.read_response()
+    except BaseException:
+        conn.disconnect()
+        raise
+    node.put_back(conn)
+    return found
 
 
 class Topology(Protocol):

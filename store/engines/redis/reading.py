@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from store.engines.bodies import LEAST_BYTES, Bodies, Body
@@ -44,22 +44,33 @@ class Reading:
             return {}
         if len(names) > MAX_RECORDS:
             raise too_many(len(names))
-        if fields is Fields.SEALED and self._bodies.limit:
-            return self._get_sealed(namespace, names)
-        server = self._server
+        server, bodies = self._server, self._bodies
         keys = server.keys(namespace)
+        if fields is Fields.SEALED and bodies.limit:
+            kept = {name: body for name in names if (body := bodies.get(namespace, name)) is not None}
+            if kept:
+                return self._get_if_changed(namespace, names, kept)
         found = self._run(GET, (keys.rows, keys.meta), (server.id, _SHOWN[fields], MAX_BYTES, *map(encoded, names)))
         there = [(name, packed) for name, packed in zip(names, found, strict=True) if packed is not None]
-        if fields is Fields.SEALED:
-            return {row.name: row for row in unpack_sealed(namespace, there)}
-        return {name: unpack(packed, namespace, name, fields) for name, packed in there}
+        if fields is not Fields.SEALED:
+            return {name: unpack(packed, namespace, name, fields) for name, packed in there}
+        rows = unpack_sealed(namespace, there)
+        for row in rows:
+            if len(row.body) >= LEAST_BYTES:
+                bodies.keep(namespace, row.name, row.seal, row.body)
+        return {row.name: row for row in rows}
 
-    def _get_sealed(self, namespace: str, names: Sequence[str]) -> dict[str, Any]:
-        """Rows by one round trip, which sends no body that was read before and has not changed."""
-        bodies = self._bodies
-        kept = {name: body for name in names if (body := bodies.get(namespace, name)) is not None}
+    def _get_if_changed(self, namespace: str, names: Sequence[str], kept: dict[str, Body]) -> dict[str, Any]:
+        """Rows by one round trip, which sends none of the kept bodies that has not changed."""
+        server, bodies = self._server, self._bodies
+        keys = server.keys(namespace)
+        given: list[Any] = [server.id, MAX_BYTES]
+        for name in names:
+            given += (encoded(name), kept[name].seal if name in kept else b"")
         try:
-            found = {row.name: row for row in unpack_sealed(namespace, self._rows_but(kept, namespace, names))}
+            packed = self._run(GET_CHANGED, (keys.rows, keys.meta), given)
+            there = [(name, row) for name, row in zip(names, packed, strict=True) if row is not None]
+            found = {row.name: row for row in unpack_sealed(namespace, there)}
         except BaseException:
             for name in kept:
                 bodies.forget(namespace, name)
@@ -73,23 +84,6 @@ class Reading:
         for name in kept:
             bodies.forget(namespace, name)
         return found
-
-    def _rows_but(
-        self, kept: Mapping[str, Body], namespace: str, names: Sequence[str]
-    ) -> Iterator[tuple[str, bytes]]:
-        """The rows with their names, those that have the seal of a kept body without their body."""
-        server = self._server
-        keys = server.keys(namespace)
-        if not kept:
-            found = self._run(GET, (keys.rows, keys.meta), (server.id, 0, MAX_BYTES, *map(encoded, names)))
-        else:
-            pairs = [(encoded(name), kept[name].seal if name in kept else b"") for name in names]
-            found = self._run(
-                GET_CHANGED,
-                (keys.rows, keys.meta),
-                (server.id, MAX_BYTES, *(part for pair in pairs for part in pair)),
-            )
-        return ((name, packed) for name, packed in zip(names, found, strict=True) if packed is not None)
 
     def scan(
         self,

@@ -22,7 +22,7 @@ from store.engines.redis.keeping import RedisLeases
 from store.engines.redis.keys import keys_of, store_keys
 from store.engines.redis.listening import Listening
 from store.engines.redis.location import Location
-from store.engines.redis.nodes import Cluster, Node, Single, Topology
+from store.engines.redis.nodes import Cluster, Single, Topology, ask
 from store.engines.redis.scripts.script import NO_SPACE, Script
 from store.engines.redis.scripts.spaces import ADD_SPACE, MAKE_SPACE
 from store.engines.registry import in_transaction
@@ -53,9 +53,8 @@ class Server:
         self.keys = lru_cache(maxsize=256)(lambda namespace: keys_of(location.prefix, namespace))
         self.own = store_keys(location.prefix)
         self.make_buffer: Callable[[], Any] | None = None
-        self.leases = Leases(RedisLeases(self))
-        self.fences: dict[bytes, int] = {}
-        """The last fence of named locks, by key, that this process knows."""
+        self.leases = Leases(RedisLeases(self, lambda: self.client.topology))
+        self.fences: dict[bytes, int] = {}  # the last one of named locks, by key, that this process knows
         self.listening = Listening(self.shown, lambda: self.client.topology, lambda space: self.keys(space).changes)
         self._client: Client | None = None
         self._known_sealers: set[bytes] = set()
@@ -77,11 +76,6 @@ class Server:
                 if self._client is None:
                     self._client = Client(self._topology())
         return self._client
-
-    @property
-    def topology(self) -> Topology:
-        """The nodes. Raises: as `client`."""
-        return self.client.topology
 
     def _topology(self) -> Topology:
         single = Single(self.location)
@@ -235,9 +229,9 @@ class Server:
             self.leases.close()
             self.listening.close()
             self.is_full = False
-            if self._client is not None:
-                self._client.topology.close()
-                self._client = None
+            client, self._client = self._client, None
+            if client is not None:
+                client.topology.close()
 
     def renew(self) -> None:
         """In a forked child: leave the parent's connections alone, and begin with none."""
@@ -254,19 +248,6 @@ OUR_WORDS = ("CONFLICT", "LEASED", NO_SPACE, "NOIDENTITY")
 
 
 _GLOB = re.compile(rb"[\\*?\[\]]")
-
-
-def ask(node: Node, *command: Any) -> Any:
-    """The answer of one command at a node. Raises: redis.RedisError, OSError."""
-    conn = node.take()
-    try:
-        conn.send_command(*command)
-        found = conn.read_response()
-    except BaseException:
-        conn.disconnect()
-        raise
-    node.put_back(conn)
-    return found
 
 
 _servers: WeakValueDictionary[str, Server] = WeakValueDictionary()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -15,13 +15,14 @@ from store.engines.redis.packing import MAX_BYTES, pack
 from store.engines.redis.scripts.script import CONFLICT, LEASED, MAX_RECORDS, NO_SPACE, Script
 from store.engines.redis.scripts.writing import APPLY, CLEAR, FREE, RESEAL
 from store.engines.redis.server import Server
-from store.engines.redis.writing_steps import conflict, encoded, leased_name, rows_of, steps_of
+from store.engines.redis.writing_steps import Steps, encoded, rows_of, steps_of, steps_of_several
 from store.errors import Conflict, LockTimeout, OutcomeUnknown, label
 from store.rows.row import Row, stamp_of
 from store.system import running
 from store.system.clock import steady_clock
 
 KEPT_CHANGES = 10_000  # entries of the stream of changes, at least
+WRITTEN_KEYS = 7  # of those of a namespace, which APPLY takes
 
 
 class Writing:
@@ -31,7 +32,7 @@ class Writing:
         self._server = server
 
     def put(self, row: Row, timeout: float) -> None:
-        self._checked(self._apply(row.namespace, steps_of(row.namespace, (row,)), APPLY, b"", timeout)[1])
+        self._checked(self._apply(steps_of(row.namespace, (row,)), APPLY, b"", timeout)[1])
 
     def apply(
         self, namespace: str, changes: Sequence[Change | Load], timeout: float, *, stamps: bool = False
@@ -51,10 +52,17 @@ class Writing:
             namespace = changes[0].namespace  # type: ignore[union-attr]  # bare rows may be of another one
         frees = _are_all(changes, Delete | Check)
         steps = steps_of(namespace, changes)
-        (deleted, *revisions), problem = self._apply(namespace, steps, FREE if frees else APPLY, owner, timeout)
+        (deleted, *revisions), problem = self._apply(steps, FREE if frees else APPLY, owner, timeout)
         rows = rows_of(changes) if stamps else []
         given = [stamp_of(revision, row.seal) for row, revision in zip(rows, revisions, strict=False)]
         return Applied(deleted, given), problem
+
+    def commit_several(
+        self, changes: Mapping[str, Sequence[Change | Load]], owner: bytes, timeout: float
+    ) -> OutcomeUnknown | None:
+        """Make changes of several namespaces in one slot, as `commit` does."""
+        frees = all(_are_all(some, Delete | Check) for some in changes.values())
+        return self._apply(steps_of_several(changes), FREE if frees else APPLY, owner, timeout)[1]
 
     def load(self, rows: Sequence[Row], timeout: float) -> None:
         """As `Engine.load`, in steps of so many rows and bytes as a script takes."""
@@ -73,9 +81,9 @@ class Writing:
 
     def reseal(self, row: Row, before: bytes, timeout: float) -> bool:
         """As `Care.reseal`."""
-        steps = [RESEAL, encoded(row.name), before, pack(row), b""]
+        steps = Steps((row.namespace,), [RESEAL, encoded(row.name), before, pack(row), b""])
         try:
-            self._checked(self._apply(row.namespace, steps, APPLY, b"", timeout)[1])
+            self._checked(self._apply(steps, APPLY, b"", timeout)[1])
         except Conflict:
             return False
         return True
@@ -85,19 +93,22 @@ class Writing:
         token = server.client.token()
         start = self._start()
         _, problem = self._patiently(
-            namespace, (), timeout, CLEAR, lambda is_again: (server.id, owner, token, start if is_again else b"")
+            Steps((namespace,), []),
+            server.keys(namespace),
+            timeout,
+            CLEAR,
+            lambda is_again: (server.id, owner, token, start if is_again else b""),
         )
         self._checked(problem)
 
-    def _apply(
-        self, namespace: str, steps: list[bytes], script: Script, owner: bytes, timeout: float
-    ) -> tuple[Any, OutcomeUnknown | None]:
+    def _apply(self, steps: Steps, script: Script, owner: bytes, timeout: float) -> tuple[Any, OutcomeUnknown | None]:
         server = self._server
         token = server.client.token()
         start = self._start()
+        keys = tuple(key for namespace in steps.namespaces for key in server.keys(namespace)[:WRITTEN_KEYS])
         return self._patiently(
-            namespace, steps, timeout, script,
-            lambda is_again: [server.id, owner, token, start if is_again else b"", KEPT_CHANGES, *steps],
+            steps, keys, timeout, script,
+            lambda is_again: [server.id, owner, token, start if is_again else b"", KEPT_CHANGES, *steps.arguments],
         )  # fmt: skip
 
     def _start(self) -> bytes:
@@ -105,11 +116,11 @@ class Writing:
         return b"%d" % (self._server.now() - 1)
 
     def _patiently(
-        self, namespace: str, steps: Sequence[Any], timeout: float, script: Script, arguments: Any
+        self, steps: Steps, keys: tuple[bytes, ...], timeout: float, script: Script, arguments: Any
     ) -> tuple[Any, OutcomeUnknown | None]:
         """Run a script that writes, again until the timeout while another client edits one of the records."""
         server, polling, end = self._server, Polling(), steady_clock() + timeout
-        keys, confirm = server.keys(namespace), server.confirm
+        confirm = server.confirm
         once = _Once(arguments)
         while True:
             try:
@@ -120,15 +131,15 @@ class Writing:
             except redis.ResponseError as exc:
                 text = str(exc)
                 if text.startswith(NO_SPACE):
-                    server.make_space(namespace)
+                    server.make_space(steps.missing(text))
                     continue
                 if text.startswith(CONFLICT):
-                    raise conflict(text, steps, namespace) from None
+                    raise steps.conflict(text) from None
                 if not text.startswith(LEASED):
                     raise translated(exc, server.shown) from exc
                 left = end - steady_clock()
                 if left <= 0:
-                    raise leased(leased_name(text, steps), namespace, timeout, server.shown) from None
+                    raise leased(*steps.leased(text), timeout, server.shown) from None
             running.sleep(polling.next(left))
 
     @staticmethod
@@ -138,7 +149,7 @@ class Writing:
 
 
 class _Once:
-    """The arguments of a script for one write. Once an answer was lost, all attempts look for what was done."""
+    """The arguments of a script for one write. Once an answer was lost, all attempts look for their token."""
 
     def __init__(self, make: Callable[[bool], Sequence[Any]]) -> None:
         self._make = make

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from store.engines.contract import ABSENT, ANY, Change, Delete, Expected, Load, Put
+from store.engines.redis.keys import slot_of
 from store.engines.redis.packing import MAX_BYTES, STAMP_ABSENT, STAMP_ANY, pack, pack_stamp
 from store.engines.redis.scripts.script import MAX_RECORDS
 from store.engines.redis.scripts.writing import CHECK, CHECK_VERSION, DELETE, LOAD, PUT
+from store.engines.registry import supported
 from store.errors import Conflict, Unsupported, label
 from store.rows.row import Row
 
@@ -26,12 +27,67 @@ def decoded(name: bytes) -> str:
     return str(name, "utf-8", "surrogatepass")
 
 
-def steps_of(namespace: str, changes: Sequence[Change | Load]) -> list[bytes]:
-    """The arguments for those changes. Raises: Unsupported: they are too many, or of several namespaces."""
+class Steps:
+    """What one script does, in namespaces of one slot."""
+
+    def __init__(self, namespaces: Sequence[str], steps: list[bytes], counts: Sequence[int] = ()) -> None:
+        """`counts`: how many steps are of each namespace, where there are several."""
+        self.namespaces = namespaces
+        self.arguments = [b"%d" % count for count in counts] + steps if counts else steps
+        self._steps = steps
+        self._counts = counts
+
+    def conflict(self, error: str) -> Conflict:
+        """The error for a script's `CONFLICT number what`."""
+        _, number, *what = error.split()
+        place = int(number)
+        namespace, op = self._namespace_of(place), self._steps[place * STEP]
+        if op == CHECK_VERSION:
+            return Conflict("the namespace was changed meanwhile; run the transaction again", namespace=namespace)
+        name = decoded(self._steps[place * STEP + 1])
+        return _conflict(name, namespace, what[0] if what else "")
+
+    def leased(self, error: str) -> tuple[str | None, str]:
+        """The name and the namespace of a script's `LEASED number`; None: any name."""
+        place = int(error.split()[1])
+        return (
+            (None, self.namespaces[0])
+            if place < 0
+            else (decoded(self._steps[place * STEP + 1]), self._namespace_of(place))
+        )
+
+    def missing(self, error: str) -> str:
+        """The namespace that a script's `NOSPACE number` did not find."""
+        number = error.split()[1]
+        return self.namespaces[int(number)] if number.isdecimal() else self.namespaces[0]
+
+    def _namespace_of(self, place: int) -> str:
+        for namespace, count in zip(self.namespaces, self._counts, strict=False):
+            if place < count:
+                return namespace
+            place -= count
+        return self.namespaces[0]
+
+
+def steps_of(namespace: str, changes: Sequence[Change | Load]) -> Steps:
+    """Those changes of one namespace. Raises: Unsupported: they are too many, or of several namespaces."""
+    return Steps((namespace,), _checked([(namespace, change) for change in changes]))
+
+
+def steps_of_several(changes: Mapping[str, Sequence[Change | Load]]) -> Steps:
+    """Those changes, by namespace. Raises: Unsupported: they are too many, or of namespaces in several slots."""
+    namespaces = list(changes)
+    if len(set(map(slot_of, namespaces))) > 1:
+        supported(None, "redis", "transactions over several namespaces")
+    every = [(namespace, change) for namespace in namespaces for change in changes[namespace]]
+    return Steps(namespaces, _checked(every), [len(changes[namespace]) for namespace in namespaces])
+
+
+def _checked(changes: Sequence[tuple[str, Change | Load]]) -> list[bytes]:
     if len(changes) > MAX_RECORDS:
         raise too_many(len(changes))
     steps: list[bytes] = []
-    for change in changes:
+    for namespace, change in changes:
         steps += _step(namespace, change)
     if sum(map(len, steps)) > MAX_BYTES + 4096 * len(changes) and len(changes) > 1:
         raise Unsupported(
@@ -96,25 +152,13 @@ def _expected(expected: Expected) -> bytes:
     return STAMP_ABSENT if expected is ABSENT else pack_stamp(str(expected))
 
 
-def conflict(error: str, steps: Sequence[Any], namespace: str) -> Conflict:
-    """The error for a script's `CONFLICT index what`."""
-    _, index, *what = error.split()
-    step = (int(index) - 6) // STEP * STEP
-    if steps[step] == CHECK_VERSION:
-        return Conflict("the namespace was changed meanwhile; run the transaction again", namespace=namespace)
-    name = decoded(steps[step + 1])
-    if what == ["waiting"]:
+def _conflict(name: str, namespace: str, what: str) -> Conflict:
+    if what == "waiting":
         return Conflict(
             f"{label(name, namespace)} is being edited by another client, which waits for this one; nothing was "
             "written, run it again",
             name=name,
             namespace=namespace,
         )
-    text = {"there": "is there", "deleted": "was deleted"}.get(what[0] if what else "", "was changed")
+    text = {"there": "is there", "deleted": "was deleted"}.get(what, "was changed")
     return Conflict(f"{label(name, namespace)} {text} meanwhile; read it again", name=name, namespace=namespace)
-
-
-def leased_name(error: str, steps: Sequence[Any]) -> str | None:
-    """The name in a script's `LEASED index`; None: any name of the namespace."""
-    index = int(error.split()[1])
-    return None if index == 0 else decoded(steps[(index - 6) // STEP * STEP + 1])

@@ -14,6 +14,8 @@ from store.engines.redis import writing
 from store.engines.redis.scripts.watching import LOOK
 from store.errors import LockTimeout, StorageError
 
+SECONDS = 60.0
+
 
 @pytest.fixture
 def s(redis_url: str) -> Iterator[Store[Any]]:
@@ -169,6 +171,56 @@ class TestStream:
         assert start(again, redis_url).hear() == "done"
         with pytest.raises(StorageError, match="destroyed"):
             monitor.version()
+
+
+FOLLOWED = """
+    import random, sys
+    from store import Store
+    from store.engines.redis import writing
+    writing.KEPT_CHANGES = 20  # a reader that is slow has gaps
+    chance = random.Random(int(sys.argv[2]))
+    with Store(sys.argv[1]) as s:
+        for step in range(300):
+            name = f"n{chance.randrange(40)}"
+            if chance.random() < 0.01:
+                s.clear()
+            elif chance.random() < 0.3:
+                s.pop(name, None)
+            else:
+                s[name] = step
+        s[f"end {sys.argv[2]}"] = 1
+        print("done", flush=True)
+        sys.stdin.readline()
+        s[f"very end {sys.argv[2]}"] = 1
+        print("done", flush=True)
+    """
+
+
+def test_copy_by_watching_is_that_of_many_writers(s: Store[Any], start: Any, redis_url: str) -> None:
+    """No deletion is told of a name that was not there, and in the end no change is missing."""
+    copy: dict[str, Any] = {}
+    with s.watch(timeout=SECONDS) as watch:
+        writers = [start(FOLLOWED, redis_url, number) for number in range(3)]
+        for change in watch:
+            if change.kind == "set":
+                copy[change.name] = change.record
+            else:
+                del copy[change.name]
+            if change.name.startswith("end ") and len(writers) == 3:  # the first one has; the others go on
+                assert [writer.hear() for writer in writers] == ["done"] * 3
+                for writer in writers:
+                    writer.say()
+                assert [writer.hear() for writer in writers] == ["done"] * 3
+                writers = []
+            if sum(name.startswith("very end") for name in copy) == 3:
+                break
+        watch._timeout = 0.0
+        for change in watch:
+            if change.kind == "set":
+                copy[change.name] = change.record
+            else:
+                del copy[change.name]
+    assert copy == {name: s.record(name) for name in s}
 
 
 class TestFailover:

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from interrupting import Alarm, struck
+from postgres_proxy import SERVER, Link
 from redis_cluster import RedisCluster
+from redis_proxy import redis_proxy
 from redis_replicas import Replicated
 from redis_server import RedisServer
 
@@ -247,6 +249,49 @@ class TestReplicas:
             group.promote()
             counting.join(60)
             assert s["n"] == 1
+
+    @pytest.mark.parametrize("has_it", [False, True])
+    @pytest.mark.parametrize("operation", [
+        lambda s: s.__setitem__("n", 1), lambda s: s.incr("n"), lambda s: s.update(n=1), lambda s: s.put("n", 1),
+        lambda s: s.transact(lambda t: t.__setitem__("n", t["n"] + 1)),
+    ], ids=["set", "incr", "update", "put", "transaction"])  # fmt: skip
+    def test_primary_that_ends_after_it_has_written(
+        self, replicated: Callable[..., Replicated], has_it: bool, operation: Callable[[Store[Any]], Any]
+    ) -> None:
+        """Whether the replica got the write before it was promoted: in the end it was done once."""
+        group = replicated(replicas=1)
+        old, (new,) = group.primary, group.replicas
+        with redis_proxy(old.port) as proxy:
+            url = f"redis://127.0.0.1:{proxy.port},127.0.0.1:{new.port}/0"
+            with Store[Any](url, timeout=60) as s:
+                s["n"] = 0
+                operation(s)  # now the server has the scripts
+                group.wait_until_ok()
+                ended = threading.Event()
+                proxy.count()
+                operation(s)
+                answers = proxy.counts[SERVER]  # the last one is that of the write
+                s["n"] = 0
+                before = s.record("n").revision
+                group.wait_until_ok()
+
+                def fail_over(link: Link) -> None:
+                    if has_it:
+                        group.wait_until_ok()
+                    old.kill()
+                    new.resume()
+                    ended.set()
+                    link.cut()
+
+                if not has_it:
+                    group.cut_off(new)
+                proxy.plan(SERVER, answers, fail_over)
+                written = threading.Thread(target=operation, args=(s,))
+                written.start()
+                assert ended.wait(60)
+                group.promote()
+                written.join(60)
+                assert s["n"] == 1 and s.record("n").revision == before + 1
 
     def test_paused_replica_stops_nobody(self, replicated: Callable[..., Replicated]) -> None:
         group = replicated(replicas=1)

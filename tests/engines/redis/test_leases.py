@@ -42,12 +42,6 @@ EDIT = """
     """
 
 
-@pytest.fixture(params=["redis", "redis_cluster"])
-def url(request: pytest.FixtureRequest) -> str:
-    found: str = request.getfixturevalue(f"{request.param}_url")
-    return found
-
-
 @pytest.fixture
 def s(url: str) -> Iterator[Store[Any]]:
     with Store[Any](url, timeout=SECONDS) as opened:

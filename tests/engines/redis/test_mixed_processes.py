@@ -59,12 +59,6 @@ WORK = """
 """
 
 
-@pytest.fixture(params=["redis", "redis_cluster"])
-def url(request: pytest.FixtureRequest) -> str:
-    found: str = request.getfixturevalue(f"{request.param}_url")
-    return found
-
-
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("processes", [2, pytest.param(8, marks=pytest.mark.heavy)])
 def test_nothing_is_lost_and_nothing_is_doubled(url: str, crowd: Crowd, processes: int) -> None:

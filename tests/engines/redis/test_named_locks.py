@@ -32,12 +32,6 @@ HOLDER = """
     """
 
 
-@pytest.fixture(params=["redis", "redis_cluster"])
-def url(request: pytest.FixtureRequest) -> str:
-    found: str = request.getfixturevalue(f"{request.param}_url")
-    return found
-
-
 @pytest.fixture
 def s(url: str) -> Iterator[Store[Any]]:
     with Store[Any](url) as opened:
@@ -161,7 +155,7 @@ class TestLease:
         run = server.run
         monkeypatch.setattr(server, "run", lambda *given: (runs.append(given), run(*given))[1])
         assert renewed(s)
-        assert len(runs) == (3 if server.topology.is_cluster else 1)
+        assert len(runs) == (3 if server.client.topology.is_cluster else 1)
         assert all(float(ask("HGET", "until", name=name)) > server.now() + 20 for name in "abc")
         assert all(lock.locked() for lock in locks)
 
@@ -251,14 +245,14 @@ class TestLease:
         with Store[Any](redis_cluster_url) as s:
             server = server_of(s)
             locks = {name: held(s, name) for name in "abcdefghijkl"}
-            node_of = {name: server.topology.node_of(f"{server.location.prefix}{{@{name}}}".encode()) for name in locks}
+            node_of = {name: server.client.topology.node_of(f"{server.location.prefix}{{@{name}}}".encode()) for name in locks}
             silent = node_of["a"]
             assert {node is silent for node in node_of.values()} == {True, False}
             asked = []
             run = server.run
 
             def partly(script: Any, keys: Any, *given: Any) -> Any:
-                if server.topology.node_of(keys[0]) is silent:
+                if server.client.topology.node_of(keys[0]) is silent:
                     asked.append(keys)
                     raise StorageError("silent")
                 return run(script, keys, *given)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 from sealed_rows import NOW, all_of, names, row
 
+from store import Store
 from store.engines.contract import Check, Delete, Put
 from store.engines.redis.keys import keys_of, store_keys
 from store.engines.redis.location import parse
 from store.engines.redis.opening import open_redis
-from store.engines.redis.scripts import leases, reading, spaces, writing
+from store.engines.redis.scripts import leases, locks, reading, spaces, writing
 from store.engines.redis.scripts.script import Script
 from store.errors import Conflict, StorageError, Unsupported
 
@@ -31,6 +33,12 @@ def server(redis_url):
     location = parse(redis_url)
     with redis.Redis.from_url(location.urls[0]) as client:
         yield client
+
+
+def in_thread(work):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
 
 
 def keys(redis_url, namespace=""):
@@ -150,8 +158,40 @@ def test_limit_of_bytes(engine):
 
 
 def test_every_script_names_all_its_keys():
-    modules = [reading, writing, spaces, leases]
+    modules = [reading, writing, spaces, leases, locks]
     texts = [one.text.decode() for module in modules for one in vars(module).values() if isinstance(one, Script)]
     assert len(texts) >= 12
     for text in texts:
-        assert not re.search(r"redis\.call\('[A-Z]+', (?!KEYS|index|key|meta|changes|'|\))", text.replace("redis.call('TIME'", ""))
+        assert not re.search(r"redis\.call\('[A-Z]+', (?!KEYS|index|key|meta|changes|leases|'|\))", text.replace("redis.call('TIME'", ""))
+
+
+def test_namespaces_in_one_slot_change_together_or_not_at_all(engine, server, redis_url):
+    engine.apply("", [row("a")])
+    engine.put(row("a", namespace="#notes"))
+    (stamp,) = (found.stamp for found in engine.get("#notes", ["a"]).values())
+    changes = {"": [row("a", b"2"), row("b")], "#notes": [Delete("a", stamp), row("b", namespace="#notes")]}
+    engine.apply_several(changes)
+    assert (names(engine), names(engine, namespace="#notes")) == (["a", "b"], ["b"])
+    before = all_of(engine, None)
+    for namespace in ("#notes", "new#notes"):
+        with pytest.raises(Conflict) as raised:
+            engine.apply_several({
+                namespace[:-6]: [row("c", namespace=namespace[:-6])],
+                namespace: [Put(row("b", namespace=namespace), "1-00")],
+            })  # fmt: skip
+        assert (raised.value.name, raised.value.namespace) == ("b", namespace)
+        assert all_of(engine, None) == before
+    with pytest.raises(Unsupported, match="several namespaces"):
+        engine.apply_several({"": [row("c")], "x": [row("c", namespace="x")]})
+
+
+def test_transaction_of_a_namespace_and_its_companions(redis_url):
+    with Store(redis_url) as s:
+        users, notes = s.within("users"), s.within("users#notes")
+        with users.transaction(notes):
+            users["ann"], notes["ann"] = 1, "note"
+        with pytest.raises(Conflict), users.transaction(notes):
+            assert notes["ann"] == "note"
+            users["ann"] = 2
+            in_thread(lambda: notes.update(ann="another"))
+        assert (users["ann"], notes["ann"]) == (1, "another")

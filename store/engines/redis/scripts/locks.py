@@ -33,12 +33,12 @@ local ends = string.format('%.6f', tonumber(time[1]) + tonumber(time[2]) / 10000
 local kept = {}
 for i, key in ipairs(KEYS) do
   local owner, fence = ARGV[2 * i + 1], ARGV[2 * i + 2]
-  local is_lost = redis.call('EXISTS', key) == 0
-  kept[i] = (is_lost or redis.call('HGET', key, 'owner') == owner) and 1 or 0
+  local is_gone = redis.call('EXISTS', key) == 0
+  kept[i] = (is_gone or redis.call('HGET', key, 'owner') == owner) and 1 or 0
   if kept[i] == 1 then
     if ARGV[1] ~= '0' then redis.call('HSET', key, 'owner', owner, 'until', ends)
-    elseif not is_lost then redis.call('HDEL', key, 'owner', 'until') end
-    if is_lost and fence ~= '0' then redis.call('HSET', key, 'fence', fence) end
+    elseif not is_gone then redis.call('HDEL', key, 'owner', 'until') end
+    if is_gone and fence ~= '0' then redis.call('HSET', key, 'fence', fence) end
     redis.call('PEXPIRE', key, ARGV[2])
   end
 end

@@ -8,8 +8,9 @@ PUT, LOAD, DELETE, CHECK, CHECK_VERSION, RESEAL = b"P", b"L", b"D", b"C", b"V", 
 
 # KEYS rows order names expiry changes meta leases; ARGV id, owner of leases or '', token, when it was tried before
 # (Unix seconds) or '', entries that the stream keeps, then steps of five: op, name, expected state, row or time,
-# expiry as text or ''.
-# Returns how many records were deleted, and the revision of each row that was put.
+# expiry as text or ''. For several namespaces, which are in one slot: seven KEYS for each; before the steps how many
+# each has, and the steps in that order.
+# Returns how many records were deleted, and the revision of each row that was put. Errors name a step by its number.
 #
 # An attempt whose answer was lost may reach the server late, after the next one. That one notes the token in
 # `retried` (ten digits of seconds, then the newest tokens), by which the script refuses the late one.
@@ -47,41 +48,55 @@ end
 APPLY_TEXT = (
     _ATTEMPTS
     + """
-local meta = redis.call('HMGET', KEYS[6], 'id', 'next', 'version', 'bytes', 'retried')
-if not meta[1] then return redis.error_reply('NOSPACE the namespace is not there') end
-if meta[1] ~= ARGV[1] then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
-local next, version, bytes = tonumber(meta[2] or 0), tonumber(meta[3] or 0), tonumber(meta[4] or 0)
--- Keys of another type would end the script half-way.
-redis.call('HLEN', KEYS[1])
-redis.call('ZCARD', KEYS[2])
-redis.call('ZCARD', KEYS[3])
-redis.call('ZCARD', KEYS[4])
-redis.call('XLEN', KEYS[5])
-local leased = redis.call('HLEN', KEYS[7]) > 0
-local token, retried = ARGV[3], meta[5]
-if is_late(retried, token, ARGV[4]) then return redis.error_reply('REPEATED a later attempt has taken its place') end
+local owner, token, again, now = ARGV[2], ARGV[3], ARGV[4], nil
+local first = #KEYS == 7 and 6 or 6 + #KEYS / 7
+local spaces, place = {}, first
+for k = 0, #KEYS - 7, 7 do
+  local meta = redis.call('HMGET', KEYS[k + 6], 'id', 'next', 'version', 'bytes', 'retried')
+  if not meta[1] then return redis.error_reply('NOSPACE ' .. k / 7) end
+  if meta[1] ~= ARGV[1] then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
+  if is_late(meta[5], token, again) then
+    return redis.error_reply('REPEATED a later attempt has taken its place')
+  end
+  -- Keys of another type would end the script half-way.
+  redis.call('HLEN', KEYS[k + 1])
+  redis.call('ZCARD', KEYS[k + 2])
+  redis.call('ZCARD', KEYS[k + 3])
+  redis.call('ZCARD', KEYS[k + 4])
+  redis.call('XLEN', KEYS[k + 5])
+  local last = #KEYS == 7 and #ARGV or place + 5 * ARGV[6 + k / 7] - 1
+  spaces[#spaces + 1] = {
+    k = k, first = place, last = last, next = tonumber(meta[2] or 0), version = tonumber(meta[3] or 0),
+    bytes = tonumber(meta[4] or 0), retried = meta[5], leased = redis.call('HLEN', KEYS[k + 7]) > 0,
+    states = {}, changed = {},
+  }
+  place = last + 1
+end
 
-if ARGV[4] ~= '' then -- the answer to the first attempt was lost: was it done?
-  retried = repeated(KEYS[6], retried, token)
-  local entries, are_gone = entries_of(KEYS[5], token, tonumber(ARGV[4]))
-  if #entries > 0 then
-    redis.call('HSET', KEYS[6], 'bytes', bytes) -- a write of this connection: WAIT waits for all before it
-    local answer, revisions = {0}, {}
+if again ~= '' then -- the answer to the first attempt was lost: was it done?
+  local answer, is_done, is_unknown = {0}, false, false
+  for _, space in ipairs(spaces) do
+    space.retried = repeated(KEYS[space.k + 6], space.retried, token)
+    local entries, are_gone = entries_of(KEYS[space.k + 5], token, tonumber(again))
+    is_done, is_unknown = is_done or #entries > 0, is_unknown or are_gone
+    local revisions = {}
     for _, entry in ipairs(entries) do
       if entry[2][6] == '0' then answer[1] = answer[1] + 1 else revisions[entry[2][2]] = tonumber(entry[2][6]) end
     end
-    for i = 6, #ARGV, 5 do
+    for i = space.first, space.last, 5 do
       if ARGV[i] == 'P' or ARGV[i] == 'L' then answer[#answer + 1] = revisions[ARGV[i + 1]] or 0 end
     end
+  end
+  if is_done then
+    redis.call('HSET', KEYS[6], 'bytes', spaces[1].bytes) -- a write of this connection: WAIT waits for all before it
     return answer
   end
-  if are_gone then return redis.error_reply('UNKNOWN the changes of that time are gone') end
+  if is_unknown then return redis.error_reply('UNKNOWN the changes of that time are gone') end
 end
 
-local now
-local function editor_of(name)
-  local lease = redis.call('HGET', KEYS[7], name)
-  if not lease or lease:sub(9, 24) == ARGV[2] then return nil end
+local function editor_of(leases, name)
+  local lease = redis.call('HGET', leases, name)
+  if not lease or lease:sub(9, 24) == owner then return nil end
   if not now then
     local time = redis.call('TIME')
     now = tonumber(time[1]) + tonumber(time[2]) / 1000000
@@ -89,124 +104,131 @@ local function editor_of(name)
   return struct.unpack('<d', lease) > now and lease:sub(9, 24) or nil
 end
 -- A circle of transactions that wait for each other would stay until a timeout: who closes it gives up.
-local function waits_for_us(editor)
+local function waits_for_us(leases, editor)
   for _ = 1, 100 do
-    local wait = redis.call('HGET', KEYS[7], '\\255' .. editor)
+    local wait = redis.call('HGET', leases, '\\255' .. editor)
     if not wait or struct.unpack('<d', wait) <= now then return false end
     editor = wait:sub(9, 24)
-    if editor == ARGV[2] then return true end
+    if editor == owner then return true end
   end
   return false
 end
-
+local deleted, revisions = 0, {}
 -- The state of each name after the steps so far: base and row (false: none), and whether the row is a new one.
-local states, changed, deleted, revisions = {}, {}, 0, {}
-for i = 6, #ARGV, 5 do
+-- Returns an error, or nil.
+local function take(space, i)
   local op, name, expected, given, expires = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
-  if op == 'V' then
-    if expected ~= tostring(version) then return redis.error_reply('CONFLICT ' .. i) end
+  local number = ' ' .. (i - first) / 5
+  if op == 'V' then return expected ~= tostring(space.version) and 'CONFLICT' .. number or nil end
+  local state = space.states[name]
+  if not state then
+    local row = redis.call('HGET', KEYS[space.k + 1], name)
+    state = {base = row, row = row, expires = false}
+    space.states[name] = state
+  end
+  local old = state.row
+  if op == 'P' and old and old:byte(33) == 1 and struct.unpack('<d', old, 34) <= struct.unpack('<d', given, 25) then
+    old = false
+  end
+  if op == 'S' then
+    if not old or old:sub(47, 46 + old:byte(46)) ~= expected then return 'CONFLICT' .. number end
+  elseif expected == 'A' then
+    if old then return 'CONFLICT' .. number .. ' there' end
+  elseif expected ~= '' then
+    if not old then return 'CONFLICT' .. number .. ' deleted' end
+    if 'S' .. old:sub(9, 16) .. old:sub(55, 46 + old:byte(46)) ~= expected then
+      return 'CONFLICT' .. number .. ' changed'
+    end
+  end
+  if op == 'C' or (op == 'D' and (not old or (given ~= '' and old:byte(33) == 1
+      and struct.unpack('<d', old, 34) <= struct.unpack('<d', given)))) then
+    return nil
+  end
+  local leases = KEYS[space.k + 7]
+  local editor = space.leased and editor_of(leases, name)
+  if editor then
+    if owner ~= '' then
+      if waits_for_us(leases, editor) then return 'CONFLICT' .. number .. ' waiting' end
+      redis.call('HSET', leases, '\\255' .. owner, struct.pack('<d', now + 1) .. editor) -- it polls more often
+    end
+    return 'LEASED' .. number
+  end
+  if not state.place then
+    space.changed[#space.changed + 1] = name
+    state.place = #space.changed
+  end
+  if op == 'D' then
+    state.row = false
+    deleted = deleted + 1
+    return nil
+  end
+  state.expires = expires
+  if op == 'S' then
+    state.row = old:sub(1, 32) .. given:sub(33)
+    state.expires = nil
+  elseif not old then
+    space.next = space.next + 1
+    local revision = op == 'P' and struct.pack('<I8', 1) or given:sub(9, 16)
+    state.row = struct.pack('<I8', space.next) .. revision .. given:sub(17)
+    state.new = space.next
+  elseif op == 'L' then
+    state.row = old:sub(1, 8) .. given:sub(9)
   else
-    local state = states[name]
-    if not state then
-      local row = redis.call('HGET', KEYS[1], name)
-      state = {base = row, row = row, expires = false}
-      states[name] = state
-    end
-    local old = state.row
-    if op == 'P' and old and old:byte(33) == 1 and struct.unpack('<d', old, 34) <= struct.unpack('<d', given, 25) then
-      old = false
-    end
-    if op == 'S' then
-      if not old or old:sub(47, 46 + old:byte(46)) ~= expected then return redis.error_reply('CONFLICT ' .. i) end
-    elseif expected == 'A' then
-      if old then return redis.error_reply('CONFLICT ' .. i .. ' there') end
-    elseif expected ~= '' then
-      if not old then return redis.error_reply('CONFLICT ' .. i .. ' deleted') end
-      if 'S' .. old:sub(9, 16) .. old:sub(55, 46 + old:byte(46)) ~= expected then
-        return redis.error_reply('CONFLICT ' .. i .. ' changed')
-      end
-    end
-    local is_change = op ~= 'C'
-    if op == 'D' and (not old or (given ~= '' and old:byte(33) == 1
-        and struct.unpack('<d', old, 34) <= struct.unpack('<d', given))) then
-      is_change = false
-    end
-    if is_change then
-      local editor = leased and editor_of(name)
-      if editor then
-        if ARGV[2] ~= '' then
-          if waits_for_us(editor) then return redis.error_reply('CONFLICT ' .. i .. ' waiting') end
-          redis.call('HSET', KEYS[7], '\\255' .. ARGV[2], struct.pack('<d', now + 1) .. editor) -- it polls more often
-        end
-        return redis.error_reply('LEASED ' .. i)
-      end
-      if not state.place then
-        changed[#changed + 1] = name
-        state.place = #changed
-      end
-      if op == 'D' then
-        state.row = false
-        deleted = deleted + 1
-      else
-        state.expires = expires
-        if op == 'S' then
-          state.row = old:sub(1, 32) .. given:sub(33)
-          state.expires = nil
-        elseif not old then
-          next = next + 1
-          local revision = op == 'P' and struct.pack('<I8', 1) or given:sub(9, 16)
-          state.row = struct.pack('<I8', next) .. revision .. given:sub(17)
-          state.new = next
-        elseif op == 'L' then
-          state.row = old:sub(1, 8) .. given:sub(9)
-        else
-          local modified = given:sub(25, 32)
-          if struct.unpack('<d', old, 17) > struct.unpack('<d', modified) then modified = old:sub(17, 24) end
-          state.row = old:sub(1, 8) .. struct.pack('<I8', struct.unpack('<I8', old, 9) + 1) .. old:sub(17, 24)
-            .. modified .. given:sub(33)
-        end
-        revisions[#revisions + 1] = struct.unpack('<I8', state.row, 9)
-      end
-    end
+    local modified = given:sub(25, 32)
+    if struct.unpack('<d', old, 17) > struct.unpack('<d', modified) then modified = old:sub(17, 24) end
+    state.row = old:sub(1, 8) .. struct.pack('<I8', struct.unpack('<I8', old, 9) + 1) .. old:sub(17, 24)
+      .. modified .. given:sub(33)
+  end
+  revisions[#revisions + 1] = struct.unpack('<I8', state.row, 9)
+end
+for _, space in ipairs(spaces) do
+  for i = space.first, space.last, 5 do
+    local problem = take(space, i)
+    if problem then return redis.error_reply(problem) end
   end
 end
 
 -- From here on nothing can fail.
 local function indexed(row, name) return struct.pack('>I8', struct.unpack('<I8', row)) .. name end
-if #changed > 0 then
-  version = version + 1
-  local time = redis.call('TIME')[1]
-  for place, name in ipairs(changed) do
-    local state = states[name]
-    local base, row = state.base, state.row
-    if base and base:byte(33) == 1 and (not row or state.expires ~= nil) then
-      redis.call('ZREM', KEYS[4], indexed(base, name))
-    end
-    if base then bytes = bytes - #base - #name end
-    if row then
-      bytes = bytes + #row + #name
-      redis.call('HSET', KEYS[1], name, row)
-      if state.new then redis.call('ZADD', KEYS[2], state.new, name) end
-      if not base then redis.call('ZADD', KEYS[3], 0, name) end
-      if state.expires and state.expires ~= '' then
-        redis.call('ZADD', KEYS[4], state.expires, indexed(row, name))
-      end
-    elseif base then
-      redis.call('HDEL', KEYS[1], name)
-      redis.call('ZREM', KEYS[2], name)
-      redis.call('ZREM', KEYS[3], name)
-    end
-    redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[5], version .. '-' .. place, 'n', name, 't', token,
-      'r', row and struct.unpack('<I8', row, 9) or 0, 's', time)
-    if leased and ARGV[2] ~= '' then
-      local lease = redis.call('HGET', KEYS[7], name)
-      if lease and lease:sub(9, 24) == ARGV[2] then redis.call('HDEL', KEYS[7], name) end
-    end
+local time
+local function write(space, place, name)
+  local k, state = space.k, space.states[name]
+  local base, row = state.base, state.row
+  if base and base:byte(33) == 1 and (not row or state.expires ~= nil) then
+    redis.call('ZREM', KEYS[k + 4], indexed(base, name))
   end
-  if leased and ARGV[2] ~= '' then redis.call('HDEL', KEYS[7], '\\255' .. ARGV[2]) end
-  redis.call('HSET', KEYS[6], 'next', next, 'version', version, 'bytes', bytes)
-  if retried and tonumber(time) - tonumber(retried:sub(1, 10)) > REPEATED_SECONDS then
-    redis.call('HDEL', KEYS[6], 'retried')
+  if base then space.bytes = space.bytes - #base - #name end
+  if row then
+    space.bytes = space.bytes + #row + #name
+    redis.call('HSET', KEYS[k + 1], name, row)
+    if state.new then redis.call('ZADD', KEYS[k + 2], state.new, name) end
+    if not base then redis.call('ZADD', KEYS[k + 3], 0, name) end
+    if state.expires and state.expires ~= '' then
+      redis.call('ZADD', KEYS[k + 4], state.expires, indexed(row, name))
+    end
+  elseif base then
+    redis.call('HDEL', KEYS[k + 1], name)
+    redis.call('ZREM', KEYS[k + 2], name)
+    redis.call('ZREM', KEYS[k + 3], name)
+  end
+  redis.call('XADD', KEYS[k + 5], 'MAXLEN', '~', ARGV[5], space.version .. '-' .. place, 'n', name, 't', token,
+    'r', row and struct.unpack('<I8', row, 9) or 0, 's', time)
+  if space.leased and owner ~= '' then
+    local lease = redis.call('HGET', KEYS[k + 7], name)
+    if lease and lease:sub(9, 24) == owner then redis.call('HDEL', KEYS[k + 7], name) end
+  end
+end
+for _, space in ipairs(spaces) do
+  if #space.changed > 0 then
+    time = time or redis.call('TIME')[1]
+    space.version = space.version + 1
+    for place, name in ipairs(space.changed) do write(space, place, name) end
+    local meta = KEYS[space.k + 6]
+    if space.leased and owner ~= '' then redis.call('HDEL', KEYS[space.k + 7], '\\255' .. owner) end
+    redis.call('HSET', meta, 'next', space.next, 'version', space.version, 'bytes', space.bytes)
+    if space.retried and tonumber(time) - tonumber(space.retried:sub(1, 10)) > REPEATED_SECONDS then
+      redis.call('HDEL', meta, 'retried')
+    end
   end
 end
 return {deleted, unpack(revisions)}
@@ -242,7 +264,7 @@ if redis.call('HLEN', KEYS[7]) > 0 then
   local leases = redis.call('HGETALL', KEYS[7])
   for i = 2, #leases, 2 do
     if leases[i]:sub(9, 24) ~= ARGV[2] and struct.unpack('<d', leases[i]) > now then
-      return redis.error_reply('LEASED 0')
+      return redis.error_reply('LEASED -1')
     end
   end
 end
