@@ -17,13 +17,13 @@ from store.engines.leases import Leases
 from store.engines.redis.causes import DRIVER_ERRORS
 from store.engines.redis.client import Client, Followers
 from store.engines.redis.confirming import Confirmation
-from store.engines.redis.errors import translated
+from store.engines.redis.errors import damaged, translated
 from store.engines.redis.keeping import RedisLeases
 from store.engines.redis.keys import keys_of, store_keys
 from store.engines.redis.listening import Listening
 from store.engines.redis.location import Location
 from store.engines.redis.nodes import Cluster, Single, Topology, ask
-from store.engines.redis.scripts.script import CONFLICT, LEASED, NO_IDENTITY, NO_SPACE, Script
+from store.engines.redis.scripts.script import CONFLICT, DAMAGED, LEASED, NO_IDENTITY, NO_SPACE, Script
 from store.engines.redis.scripts.spaces import ADD_SPACE, MAKE_SPACE
 from store.engines.servers import Servers
 from store.engines.visitors import Visitors
@@ -35,7 +35,7 @@ LEAST_SECONDS = 5.0
 """How long a server is waited for at least, however short the timeout: that is meant for locks of others."""
 PAUSE = 0.01  # seconds between two looks for a primary among the servers of a URL
 CLOCK_SECONDS = 60.0  # how long a measured offset of the server's clock is used
-OUR_WORDS = CONFLICT, LEASED, NO_SPACE, NO_IDENTITY
+OUR_WORDS = CONFLICT, LEASED, NO_SPACE, NO_IDENTITY, DAMAGED
 """With which errors of our scripts begin that are for the caller of `Server.run`."""
 _GLOB = re.compile(rb"[\\*?\[\]]")  # what MATCH takes for a pattern
 
@@ -173,6 +173,16 @@ class Server:
         if store_id not in (None, self.id):
             raise translated(redis.ResponseError("ANOTHERSTORE"), self.shown)
         return found
+
+    def number(self, namespace: str, field: str) -> int:
+        """A field of the namespace's `meta` that counts something; 0 if it has none. Raises: StorageError."""
+        found = self.field(namespace, field.encode())
+        if found is None:
+            return 0
+        try:
+            return int(found)
+        except ValueError as exc:
+            raise damaged(field, self.keys(namespace).meta, self.shown) from exc
 
     def spaces(self) -> list[bytes]:
         """The names of all namespaces that ever had records."""

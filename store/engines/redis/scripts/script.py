@@ -16,10 +16,22 @@ from hashlib import sha1
 from store.engines.redis.resp import Part, chunks, parts
 
 ANOTHER_STORE, NO_SPACE, CONFLICT, LEASED = "ANOTHERSTORE", "NOSPACE", "CONFLICT", "LEASED"
-TOO_MUCH, UNKNOWN, NO_IDENTITY = "TOOMUCH", "UNKNOWN", "NOIDENTITY"
+TOO_MUCH, UNKNOWN, NO_IDENTITY, DAMAGED = "TOOMUCH", "UNKNOWN", "NOIDENTITY", "DAMAGED"
 MAX_RECORDS = 1000
 """That one script reads or writes: one that took 6 seconds was a failover."""
 KEPT_HEADS = 256  # beginnings of a script's commands, one for each set of keys
+
+WITHOUT_BODY = """
+-- A row up to its body; whole, if another program wrote something else there: the client names the record.
+local function without_body(row)
+  local size = #row < 46 and 0 or struct.unpack('<I4', row, 42)
+  return size > #row - 46 and row or row:sub(1, #row - size)
+end
+"""
+LEASE_END = """
+-- When a lease or a wait ends; 0, if another program wrote something else there.
+local function end_of(lease) return #lease == 24 and struct.unpack('<d', lease) or 0 end
+"""
 
 
 def same_store(meta: int) -> str:
