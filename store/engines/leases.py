@@ -14,6 +14,7 @@ from weakref import WeakSet, ref
 from store.errors import StoreError
 from store.system.clock import awake_or_not
 from store.system.file_status import no_thread
+from store.system.yielding import Mutex, next_of
 
 LEASE_SECONDS = 30.0  # by the server's clock
 RENEWALS = 3  # attempts to renew a lease before it ends
@@ -115,7 +116,7 @@ class Leases(Generic[S]):
         self._held: dict[UUID, Lease] = {}
         self._orders: SimpleQueue[Lease | UUID | threading.Thread] = SimpleQueue()  # which a finalizer may put into
         self._kept = 0
-        self._mutex = threading.Lock()
+        self._mutex = Mutex()
         self._waiting: dict[int, threading.Event] = {}
         self._thread: threading.Thread | None = None
 
@@ -190,7 +191,7 @@ class Leases(Generic[S]):
         try:
             while True:
                 try:
-                    order = orders.get(timeout=max(0.0, due - awake_or_not()))
+                    order = next_of(orders, max(0.0, due - awake_or_not()))
                 except Empty:
                     if not self._held and self._has_ended():
                         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -30,6 +29,7 @@ from store.engines.visitors import Visitors
 from store.errors import StorageError
 from store.system import running
 from store.system.clock import steady_clock
+from store.system.yielding import Mutex
 
 LEAST_SECONDS = 5.0
 """How long a server is waited for at least, however short the timeout: that is meant for locks of others."""
@@ -64,7 +64,7 @@ class Server:
         self._known_sealers: set[bytes] = set()
         self._offset = 0.0
         self._offset_at = -2 * CLOCK_SECONDS
-        self._mutex = threading.RLock()
+        self._mutex = Mutex()
 
     def _place(self) -> BufferedPlace:
         assert self.make_buffer is not None
@@ -256,7 +256,7 @@ class Server:
 
     def renew(self) -> None:
         """In a forked child: leave the parent's connections alone, and begin with none."""
-        self._mutex = threading.RLock()
+        self._mutex = Mutex()
         self.leases.renew()
         for handle in list(self.handles):
             handle.bodies.renew()
