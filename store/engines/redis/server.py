@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary, finalize
@@ -186,20 +185,6 @@ class Server:
         found: list[bytes] = self.command(self.own.spaces, b"ZRANGE", self.own.spaces, 0, -1)
         return found
 
-    def every_key(self, prefix: str, count: int) -> Iterator[list[bytes]]:
-        """All keys that begin with the prefix, in lists, of all nodes."""
-        pattern = _GLOB.sub(rb"\\\g<0>", prefix.encode()) + b"*"
-        for node in self.client.topology.primaries():
-            cursor = b"0"
-            while True:
-                try:
-                    cursor, keys = ask(node, b"SCAN", cursor, b"MATCH", pattern, b"COUNT", count)
-                except DRIVER_ERRORS as exc:
-                    raise translated(exc, self.shown) from exc
-                yield keys
-                if cursor == b"0":
-                    break
-
     def make_space(self, namespace: str) -> None:
         """Make a namespace, known to the store before it has records. Raises: StorageError."""
         keys = self.keys(namespace)
@@ -263,9 +248,6 @@ class Server:
 
 
 OUR_WORDS = ("CONFLICT", "LEASED", NO_SPACE, "NOIDENTITY", DAMAGED)
-
-
-_GLOB = re.compile(rb"[\\*?\[\]]")
 
 
 _servers: WeakValueDictionary[str, Server] = WeakValueDictionary()
