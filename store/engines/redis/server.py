@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -28,7 +27,7 @@ from store.engines.registry import in_transaction
 from store.engines.visitors import Visitors
 from store.errors import StorageError
 from store.system import forking, running
-from store.system.clock import steady_clock
+from store.system.clock import awake_or_not, steady_clock
 
 LEAST_SECONDS = 5.0
 """How long a server is waited for at least, however short the timeout: that is meant for locks of others."""
@@ -216,13 +215,16 @@ class Server:
     # -- the clock
 
     def now(self) -> float:
-        """The time of the server, in Unix seconds; off by at most half a round trip to it."""
+        """The time of the server, in Unix seconds; off by at most half a round trip to it.
+
+        Between two questions a steady clock counts: this machine's own time may be set, and tests stop it.
+        """
         if steady_clock() - self._offset_at > CLOCK_SECONDS:
-            before = time.time()
+            before = awake_or_not()
             seconds, micros = self.command(self.own.identity, b"TIME")
-            self._offset = int(seconds) + int(micros) / 1e6 - (before + time.time()) / 2
+            self._offset = int(seconds) + int(micros) / 1e6 - (before + awake_or_not()) / 2
             self._offset_at = steady_clock()
-        return time.time() + self._offset
+        return awake_or_not() + self._offset
 
     # -- the life of a process
 
