@@ -40,10 +40,20 @@ class StoreJobStore(BaseJobStore):
     def start(self, scheduler: Any, alias: str) -> None:
         super().start(scheduler, alias)
         self._jobs = Store[Any](self._location, namespace=self._namespace, **self._options)
-        self._times = self._jobs.within(f"{self._namespace}.times")
+        self._times = self._times_beside(self._jobs)
         scheduled = {name[21:] for name in self._run_times()}
         for job in self._restored(id for id in self._jobs if id not in scheduled):
             self._schedule(job)
+
+    def _times_beside(self, jobs: Store[Any]) -> Store[Any]:
+        """A namespace in one slot of a cluster with that of the jobs; the one of releases before, if it has any.
+
+        The times are in the records of the jobs too: a job that has none here gets it at the start.
+        """
+        if before := jobs.within(f"{self._namespace}.times"):
+            return before
+        before.close()
+        return jobs.within(f"{self._namespace}#times")
 
     def shutdown(self) -> None:
         self._times.close()

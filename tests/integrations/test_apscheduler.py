@@ -80,7 +80,7 @@ def test_due_job_runs_and_is_gone(place: str) -> None:
         assert done.wait(WAIT_SECONDS)
     assert "now" in ran
     with Store(place, namespace="apscheduler") as s:
-        assert (len(s), len(s.within("apscheduler.times"))) == (0, 0)
+        assert (len(s), len(s.within("apscheduler#times"))) == (0, 0)
 
 
 def test_job_outlives_its_scheduler(place: str) -> None:
@@ -118,6 +118,22 @@ def test_job_of_a_killed_process_is_there(place: str, start: Start) -> None:
         assert sorted(ids(scheduler)) == ["job0", "job1", "job2"]
 
 
+def test_run_times_of_a_release_before_are_used_on(tmp_path: Path) -> None:
+    place = tmp_path / "jobs.db"
+    with running(place, paused=True) as scheduler:
+        scheduler.add_job(note, "date", run_date=LATER, args=["x"], id="a")
+    with Store[Any](place, namespace="apscheduler") as s, s.within("apscheduler#times") as times:
+        with s.within("apscheduler.times") as before:
+            before.update(times)  # where that release kept them
+        times.clear()
+    with running(place, paused=True) as scheduler:
+        scheduler.add_job(note, "date", run_date=LATER, args=["x"], id="b")
+        jobs = scheduler._lookup_jobstore("default")
+        assert [job.id for job in jobs.get_due_jobs(LATER)] == ["a", "b"]
+    with Store[Any](place, namespace="apscheduler.times") as before:
+        assert len(before) == 2
+
+
 def test_run_times_are_kept_to_the_microsecond(place: str) -> None:
     times = [LATER + timedelta(microseconds=n) for n in (1, 0, 999_999)]
     with running(place, paused=True) as scheduler:
@@ -152,7 +168,7 @@ def test_foreign_job_runs_nothing_and_holds_up_none(place: str, tmp_path: Path, 
     created = tmp_path / "created"
     with Store(place, namespace="apscheduler", key=THEIRS) as s:
         s["planted"] = Marker(created)
-        with s.within("apscheduler.times") as times:
+        with s.within("apscheduler#times") as times:
             times["00000000000000000001 planted"] = None
     with running(place, key=MINE) as scheduler:
         done = removed(scheduler)

@@ -154,7 +154,7 @@ def _of_connection(error: Exception, text: str, where: str) -> StoreError:
     if is_tls:  # a server that takes the greeting of TLS for the beginning of a command waits for its end
         hint = "; if it has no TLS on this port, use redis://"
     elif _is_ended(text):
-        hint = "; if it speaks TLS there, use rediss://"
+        hint = ", and that a Redis or Valkey server answers there; if it speaks TLS, use rediss://"
     return StorageError(
         f"{where}: the server cannot be reached, there is no connection ({text}); nothing was written. Check that it "
         f"is up, and the host and port of the URL{hint}",

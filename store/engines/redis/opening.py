@@ -92,7 +92,10 @@ def _identity(server: Server, mode: str) -> list[Any]:
         return _made(server, os.urandom(ID_BYTES))
     found: list[Any] = server.command(own.identity, b"HMGET", own.identity, b"id", b"format")
     if found[0] is None:
-        raise StoreNotFound(f"there is no store at {server.shown}", path=server.shown)
+        raise StoreNotFound(
+            f'there is no store at {server.shown}: check the prefix and the database of the URL; mode="c" makes one',
+            path=server.shown,
+        )
     return found
 
 
