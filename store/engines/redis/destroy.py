@@ -64,7 +64,7 @@ def _remove(server: Server, keys: list[bytes]) -> int:
     return len(ours)
 
 
-_GLOB = re.compile(rb"[\\*?\[\]]")
+_GLOB = re.compile(rb"[\\*?\[\]]")  # what MATCH takes for a pattern
 _PARTS = "|".join((*Keys._fields, *StoreKeys._fields, "lock", "notes", "figures"))
 _OURS = re.compile(rf"[^{{}}]*\{{[=#@].*\}}(?:#.*)?:(?:{_PARTS})".encode(), re.DOTALL)
 """What `keys` names; the prefix, which has no brace, was matched by the server, with the brace behind it."""

@@ -1,4 +1,4 @@
-"""Opens a location: the server is looked at, and the store is made where the mode says so."""
+"""Opens a location: checks the server, and makes the store where the mode says so."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
-from weakref import WeakSet, WeakValueDictionary, finalize
+from weakref import WeakSet, finalize
 
 import redis
 
@@ -21,18 +21,20 @@ from store.engines.redis.keys import keys_of, store_keys
 from store.engines.redis.listening import Listening
 from store.engines.redis.location import Location
 from store.engines.redis.nodes import Cluster, Single, Topology, ask
-from store.engines.redis.scripts.script import DAMAGED, NO_SPACE, Script
+from store.engines.redis.scripts.script import CONFLICT, DAMAGED, LEASED, NO_IDENTITY, NO_SPACE, Script
 from store.engines.redis.scripts.spaces import ADD_SPACE, MAKE_SPACE
-from store.engines.registry import in_transaction
+from store.engines.servers import Servers
 from store.engines.visitors import Visitors
 from store.errors import StorageError
-from store.system import forking, running
+from store.system import running
 from store.system.clock import awake_or_not, steady_clock
 
 LEAST_SECONDS = 5.0
 """How long a server is waited for at least, however short the timeout: that is meant for locks of others."""
 PAUSE = 0.01  # seconds between two looks for a primary among the servers of a URL
 CLOCK_SECONDS = 60.0  # how long a measured offset of the server's clock is used
+OUR_WORDS = CONFLICT, LEASED, NO_SPACE, NO_IDENTITY, DAMAGED
+"""With which errors of our scripts begin that are for the caller of `Server.run`."""
 
 
 class Server:
@@ -249,41 +251,13 @@ class Server:
             self._client.renew()
 
 
-OUR_WORDS = ("CONFLICT", "LEASED", NO_SPACE, "NOIDENTITY", DAMAGED)
-
-
-_servers: WeakValueDictionary[str, Server] = WeakValueDictionary()
-_every: WeakSet[Server] = WeakSet()
-
-
-class _Lock:
-    """The lock of the table of servers, which a forked child renews."""
-
-    def __init__(self) -> None:
-        self.renew()
-
-    def renew(self) -> None:
-        self.mutex = threading.RLock()
-
-
-_lock = _Lock()
+_servers: Servers[str, Server] = Servers()
 
 
 def server_at(location: Location) -> Server:
     """The server of a location, one for each process."""
-    with _lock.mutex:
-        server = _servers.get(location.shown)
+    with _servers.mutex:
+        server = _servers.by_key.get(location.shown)
         if server is None or (server.location != location and not server.handles):
-            server = _servers[location.shown] = Server(location)
-            _every.add(server)
+            server = _servers.add(location.shown, Server(location))
         return server
-
-
-def _after_fork_in_child() -> None:
-    _lock.renew()
-    for server in list(_every):
-        server.renew()
-
-
-in_transaction.append(lambda: any(server.is_in_transaction() for server in list(_every)))
-forking.register(forking.Stage.ENGINES, in_child=_after_fork_in_child)

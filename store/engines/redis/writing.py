@@ -26,7 +26,7 @@ WRITTEN_KEYS = 7  # of those of a namespace, which APPLY takes
 
 
 class Writing:
-    """Makes changes by one script each. `unconfirmed` is left behind by one that too few copies have confirmed."""
+    """Makes changes, one script each. `commit` and `commit_several` return the OutcomeUnknown that others raise."""
 
     def __init__(self, server: Server) -> None:
         self._server = server

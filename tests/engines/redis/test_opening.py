@@ -1,4 +1,4 @@
-"""What is looked at when a store is opened: each error says what to do, and doing it works."""
+"""What is checked when a store is opened: each error says what to do, and doing it works."""
 
 from __future__ import annotations
 

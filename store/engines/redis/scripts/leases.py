@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from store.engines.redis.scripts.script import LEASE_END, SAME_STORE, Script
+from store.engines.redis.scripts.script import LEASE_END, Script, same_store
 
 # The hash of leases has two kinds of fields, both with the end and an owner: a name, with the owner of its lease; and
 # byte 255 and an owner that waits, with the owner that it waits for. No name in UTF-8 has that byte. A wait is known
@@ -12,11 +12,9 @@ from store.engines.redis.scripts.script import LEASE_END, SAME_STORE, Script
 # a row, whether the owner has other leases, for which somebody could wait (0 or 1). Returns 0 if it is taken; else 1,
 # and the row, unless it is larger; 2, if there is none.
 TAKE_LEASE = Script(
-    SAME_STORE
+    same_store(3)
     + LEASE_END
     + """
-local wrong = another(redis.call('HGET', KEYS[3], 'id'), ARGV[1])
-if wrong then return wrong end
 local size = redis.call('HSTRLEN', KEYS[2], ARGV[2]) -- before the first write: the key may be of another type
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000

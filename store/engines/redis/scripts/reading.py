@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from store.engines.redis.scripts.script import SAME_STORE, WITHOUT_BODY, Script
+from store.engines.redis.scripts.script import WITHOUT_BODY, Script, same_store
 
-# KEYS rows meta; ARGV id, bytes of each row (0: all; -1: all but the body), most bytes, names…
-GET = Script(
-    SAME_STORE
-    + WITHOUT_BODY
+# The part of a row that is shown: so many bytes; 0: all; -1: all but the body.
+_SHOWN_OF = (
+    WITHOUT_BODY
     + """
-local wrong = another(redis.call('HGET', KEYS[2], 'id'), ARGV[1])
-if wrong then return wrong end
+local function shown_of(row, shown)
+  if shown > 0 then return row:sub(1, shown) end
+  return shown < 0 and without_body(row) or row
+end
+"""
+)
+
+# KEYS rows meta; ARGV id, bytes of each row as in `shown_of`, most bytes, names…
+GET = Script(
+    same_store(2)
+    + _SHOWN_OF
+    + """
 local found = redis.call('HMGET', KEYS[1], unpack(ARGV, 4))
 local shown, total = tonumber(ARGV[2]), 0
 for i, row in ipairs(found) do
   if row then
-    if shown > 0 then found[i] = row:sub(1, shown)
-    elseif shown < 0 then found[i] = without_body(row) end
+    found[i] = shown_of(row, shown)
     total = total + #found[i]
   end
 end
@@ -29,11 +37,9 @@ return found
 # KEYS rows meta; ARGV id, most bytes, then pairs of a name and the seal that the client has with its body, or ''.
 # For a row with that seal all but the body.
 GET_CHANGED = Script(
-    SAME_STORE
+    same_store(2)
     + WITHOUT_BODY
     + """
-local wrong = another(redis.call('HGET', KEYS[2], 'id'), ARGV[1])
-if wrong then return wrong end
 local found, total = {}, 0
 for i = 3, #ARGV, 2 do
   local row, seal = redis.call('HGET', KEYS[1], ARGV[i]), ARGV[i + 1]
@@ -49,17 +55,16 @@ return found
     "no-writes",
 )
 
-# KEYS rows index meta; ARGV id, order, bytes of each row as in GET, limit, most bytes, reverse, then by the order:
-# inserted: from, to (scores); name: from, to (lexical bounds); expiry: score and id to begin after, last score.
+# KEYS rows index meta; ARGV id, order, bytes of each row as in `shown_of`, limit, most bytes, reverse; then two or
+# three by the order: inserted: from, to (scores); name: from, to (lexical bounds); expiry: score and id to begin
+# after, last score.
 # Returns whether more rows may follow, and after which place in the index: its score or its name, and its id; then
 # name and row by turns. What the index says counts for the place alone: in the order of expiry only rows come that
 # have the expiry that the index says.
 SCAN = Script(
-    SAME_STORE
-    + WITHOUT_BODY
+    same_store(3)
+    + _SHOWN_OF
     + """
-local wrong = another(redis.call('HGET', KEYS[3], 'id'), ARGV[1])
-if wrong then return wrong end
 local order, shown, reverse = ARGV[2], tonumber(ARGV[3]), ARGV[6] == '1'
 local limit, most = tonumber(ARGV[4]), tonumber(ARGV[5])
 local index, names, members, scores = KEYS[2], nil, nil, nil
@@ -104,8 +109,7 @@ for i, name in ipairs(names) do
     row = nil
   end
   if row then
-    if shown > 0 then row = row:sub(1, shown)
-    elseif shown < 0 then row = without_body(row) end
+    row = shown_of(row, shown)
     if total > 0 and total + #row > most then
       found[1] = 1
       break
@@ -128,10 +132,8 @@ return found
 
 # KEYS rows expiry meta; ARGV id, now. Returns how many records have not expired, and the next expiry.
 COUNT = Script(
-    SAME_STORE
+    same_store(3)
     + """
-local wrong = another(redis.call('HGET', KEYS[3], 'id'), ARGV[1])
-if wrong then return wrong end
 local gone = redis.call('ZCOUNT', KEYS[2], '-inf', ARGV[2])
 local next = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
 return {redis.call('HLEN', KEYS[1]) - gone, next[2] or false}
@@ -169,10 +171,8 @@ return found
 # those that an index has in another place. The server itself holds the rows of a step: HSCAN without values came with
 # Redis 7.4.
 UNLISTED = Script(
-    SAME_STORE
+    same_store(4)
     + """
-local wrong = another(redis.call('HGET', KEYS[4], 'id'), ARGV[1])
-if wrong then return wrong end
 local records, bytes = redis.call('HLEN', KEYS[1]), tonumber(redis.call('HGET', KEYS[4], 'bytes') or 0)
 local number = math.floor(tonumber(ARGV[4]) * records / math.max(bytes or 0, 1))
 if not (number > 1) then number = 1 end -- also if it is none, since `bytes` was not

@@ -21,12 +21,6 @@ MAX_RECORDS = 1000
 """That one script reads or writes: one that took 6 seconds was a failover."""
 KEPT_HEADS = 256  # beginnings of a script's commands, one for each set of keys
 
-SAME_STORE = """
-local function another(found, id)
-  if found and found ~= id then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
-end
-"""
-"""The beginning of a script that must not touch another store."""
 WITHOUT_BODY = """
 -- A row up to its body; whole, if another program wrote something else there: the client names the record.
 local function without_body(row)
@@ -37,6 +31,21 @@ end
 LEASE_END = """
 -- When a lease or a wait ends; 0, if another program wrote something else there.
 local function end_of(lease) return #lease == 24 and struct.unpack('<d', lease) or 0 end
+"""
+
+
+def same_store(meta: int) -> str:
+    """The beginning of a script that reads a namespace, with `meta` as that key and the store's id as `ARGV[1]`."""
+    return expect_id(f"redis.call('HGET', KEYS[{meta}], 'id')")
+
+
+def expect_id(found: str) -> str:
+    """The lines that refuse another store; `found`: Lua for the id that the namespace has, false if it has none."""
+    return f"""
+local found_id = {found}
+if found_id and found_id ~= ARGV[1] then
+  return redis.error_reply('ANOTHERSTORE it is not the store that was opened')
+end
 """
 
 

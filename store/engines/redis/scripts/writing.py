@@ -134,7 +134,7 @@ local function editor_of(leases, name)
   end
   return end_of(lease) > now and lease:sub(9, 24) or nil
 end
--- A circle of transactions that wait for each other would stay until a timeout: who closes it gives up.
+-- A circle of transactions that wait for each other would last until a timeout: the one that closes it gives up.
 local function waits_for_us(leases, editor)
   for _ = 1, 100 do
     local wait = redis.call('HGET', leases, '\\255' .. editor)
