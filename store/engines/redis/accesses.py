@@ -16,6 +16,7 @@ from store.engines.access_table import TICKS, hash_of, seed_of, slots_for, use_o
 from store.engines.capabilities import Figures, Use
 from store.engines.gathering import PATIENCE_SECONDS, Gathering, nothing
 from store.engines.redis.causes import DRIVER_ERRORS
+from store.engines.redis.errors import damaged
 from store.engines.redis.handle import Handle
 from store.engines.redis.scripts.eviction import NOTE, USES
 from store.engines.redis.scripts.script import MAX_RECORDS, Script
@@ -54,9 +55,12 @@ class RedisAccesses:
         return found
 
     def figures(self) -> Figures:
-        """Those of the namespace."""
+        """Those of the namespace. Raises: StorageError: another program changed one."""
         self.flush()
         stored = self._command(b"HMGET", self._keys.meta, *_FIGURES) or (None, None, None)
+        for field, there in zip(_FIGURES, stored, strict=True):
+            if there is not None and not there.isdigit():
+                raise damaged(field.decode(), self._keys.meta, self._server.shown)
         return self.gathering.added_to([int(number or 0) for number in stored])
 
     def reset(self) -> None:

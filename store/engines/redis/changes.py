@@ -156,7 +156,7 @@ class RedisMonitor:
 
 
 def _is_own(fields: Sequence[bytes]) -> bool:
-    """Whether an entry of the stream is one of ours, with a name; another program may write some too."""
+    """Whether a client of this library wrote an entry of the stream; another program may write some too."""
     if len(fields) != 8:
         return False
     try:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 from weakref import WeakSet, finalize
@@ -28,7 +26,7 @@ from store.engines.servers import Servers
 from store.engines.visitors import Visitors
 from store.errors import StorageError
 from store.system import running
-from store.system.clock import steady_clock
+from store.system.clock import awake_or_not, steady_clock
 from store.system.yielding import Mutex
 
 LEAST_SECONDS = 5.0
@@ -37,7 +35,6 @@ PAUSE = 0.01  # seconds between two looks for a primary among the servers of a U
 CLOCK_SECONDS = 60.0  # how long a measured offset of the server's clock is used
 OUR_WORDS = CONFLICT, LEASED, NO_SPACE, NO_IDENTITY, DAMAGED
 """With which errors of our scripts begin that are for the caller of `Server.run`."""
-_GLOB = re.compile(rb"[\\*?\[\]]")  # what MATCH takes for a pattern
 
 
 class Server:
@@ -189,20 +186,6 @@ class Server:
         found: list[bytes] = self.command(self.own.spaces, b"ZRANGE", self.own.spaces, 0, -1)
         return found
 
-    def every_key(self, prefix: str, count: int) -> Iterator[list[bytes]]:
-        """All keys that begin with the prefix, in lists, of all nodes."""
-        pattern = _GLOB.sub(rb"\\\g<0>", prefix.encode()) + b"*"
-        for node in self.client.topology.primaries():
-            cursor = b"0"
-            while True:
-                try:
-                    cursor, keys = ask(node, b"SCAN", cursor, b"MATCH", pattern, b"COUNT", count)
-                except DRIVER_ERRORS as exc:
-                    raise translated(exc, self.shown) from exc
-                yield keys
-                if cursor == b"0":
-                    break
-
     def make_space(self, namespace: str) -> None:
         """Make a namespace, known to the store before it has records. Raises: StorageError."""
         keys = self.keys(namespace)
@@ -234,13 +217,16 @@ class Server:
     # -- the clock
 
     def now(self) -> float:
-        """The time of the server, in Unix seconds; off by at most half a round trip to it."""
+        """The time of the server, in Unix seconds; off by at most half a round trip to it.
+
+        Between two questions a steady clock counts: this machine's own time may be set, and tests stop it.
+        """
         if steady_clock() - self._offset_at > CLOCK_SECONDS:
-            before = time.time()
+            before = awake_or_not()
             seconds, micros = self.command(self.own.identity, b"TIME")
-            self._offset = int(seconds) + int(micros) / 1e6 - (before + time.time()) / 2
+            self._offset = int(seconds) + int(micros) / 1e6 - (before + awake_or_not()) / 2
             self._offset_at = steady_clock()
-        return time.time() + self._offset
+        return awake_or_not() + self._offset
 
     # -- the life of a process
 

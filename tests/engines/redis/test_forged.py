@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis_rows import beside
 
-from store import Store
-from store.engines.redis.keys import Keys, keys_of
-from store.errors import Corrupt, StorageError, StoreError
+from store import Cache, Store
+from store.engines.redis.keys import Keys, keys_of, lock_key, store_keys
+from store.engines.redis.location import parse
+from store.errors import Corrupt, NotAStore, StorageError, StoreError
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -230,3 +231,37 @@ def test_lease_that_is_none(s: Store[Any], forger: Forger, lease: bytes) -> None
     s.compact()
     s.clear()
     assert len(s) == 0
+
+
+@pytest.mark.parametrize("lock", [
+    {"owner": "x", "until": "abc", "fence": "7"}, {"owner": "x", "fence": "7"}, {"fence": "abc"}, {"fence": "1e300"},
+    {"fence": "nan"}, {"fence": "-1"}, {"fence": "inf"},
+])  # fmt: skip
+def test_lock_that_another_program_wrote(s: Store[Any], forger: Forger, url: str, lock: dict[str, str]) -> None:
+    forger.client.hset(lock_key(parse(url).prefix, "a"), mapping=lock)
+    with s.lock("a", timeout=5) as held:
+        assert 10**15 < held.fence < 2**53  # the server's time in microseconds
+
+
+@pytest.mark.parametrize("field", ["hits", "misses", "evictions"])
+def test_figure_that_is_no_number(url: str, forger: Forger, field: str) -> None:
+    with Cache[str](url, namespace="c", max_records=100) as cache:
+        cache["a"] = "b"
+        meta = keys_of(parse(url).prefix, "c").meta
+        forger.client.hset(meta, field, "abc")
+        with pytest.raises(StorageError, match=f"field '{field}' .*Set it with HSET to 0"):
+            cache.stats()
+        assert cache["a"] == "b"
+        forger.client.hset(meta, field, 0)
+        assert cache.stats().hits >= 0
+
+
+def test_format_that_is_no_number(url: str, forger: Forger, s: Store[Any]) -> None:
+    identity = store_keys(parse(url).prefix).identity
+    s.close()
+    forger.client.hset(identity, "format", "abc")
+    with pytest.raises(NotAStore, match=r"HSET .*format 1"):
+        Store(url)
+    forger.client.hset(identity, "format", "1")
+    with Store[Any](url) as again:
+        assert again["k1"] == 1

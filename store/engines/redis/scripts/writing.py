@@ -62,8 +62,12 @@ local function is_ahead(changes, version)
   return false
 end
 
-local function add_change(changes, most, id, name, token, revision, time)
-  return redis.pcall('XADD', changes, 'MAXLEN', '~', most, id, 'n', name, 't', token, 'r', revision, 's', time)
+-- Returns an error, or nil.
+local function add_change(k, changes, most, id, name, token, revision, time)
+  local added = redis.pcall('XADD', changes, 'MAXLEN', '~', most, id, 'n', name, 't', token, 'r', revision, 's', time)
+  if not added.err then return nil end
+  local is_of_id = added.err:find('ERR The ID', 1, true) or added.err:find('ERR The stream', 1, true)
+  return is_of_id and redis.error_reply('DAMAGED ' .. k / 7 .. ' changes') or added
 end
 """
 APPLY_TEXT = (
@@ -227,9 +231,9 @@ local time
 local function write(space, place, name)
   local k, state = space.k, space.states[name]
   local base, row = state.base, state.row
-  local added = add_change(KEYS[k + 5], ARGV[5], space.version .. '-' .. place, name, token,
+  local problem = add_change(k, KEYS[k + 5], ARGV[5], space.version .. '-' .. place, name, token,
     row and struct.unpack('<I8', row, 9) or 0, time)
-  if added.err then return redis.error_reply('DAMAGED ' .. k / 7 .. ' changes') end
+  if problem then return problem end
   if state.is_damaged then
     local id = redis.call('ZSCORE', KEYS[k + 2], name)
     if id then redis.call('ZREM', KEYS[k + 4], struct.pack('>I8', tonumber(id)) .. name) end
@@ -314,9 +318,8 @@ end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 version = version + 1
 redis.call('XLEN', KEYS[5]) -- a key of another type ends the script here
-if add_change(KEYS[5], 1e9, version .. '-2', '', token, 0, time[1]).err then
-  return redis.error_reply('DAMAGED 0 changes')
-end
+local problem = add_change(0, KEYS[5], 1e9, version .. '-2', '', token, 0, time[1])
+if problem then return problem end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8])
 redis.call('HSET', KEYS[6], 'version', version, 'bytes', 0)
 return 1
