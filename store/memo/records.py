@@ -17,7 +17,7 @@ from store.mapping.store import Store
 from store.memo.sources import Origin, Outcome
 from store.memo.sources import Source as Source  # by which older pickles name it
 from store.opened.arguments import check_name, check_ttl
-from store.opened.edits import step
+from store.opened.edits import together
 from store.system import caller, forking
 
 HELD, BUSY, NONE = "held", "busy", "none"  # the result of taking the lock; NONE: it cannot be taken here
@@ -171,9 +171,12 @@ class Records:
             self.source.put(records, name, outcome, None, self._ttl)
             return
         stale, fresh = (name, name + RAISED) if outcome.raised else (name + RAISED, name)
-        with step(records):
+
+        def work() -> None:
             self.source.put(records, fresh, outcome, "pickle" if outcome.raised else None, self._ttl)
             records.delete(stale)
+
+        together(records.opened, work)
 
     def _failed(self, exc: Exception) -> None:
         if isinstance(exc, ShardsMismatch):  # a mistake of the program, which computing each call anew would hide

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from store.classes.shown import shown
-from store.opened.edits import step
+from store.opened.edits import together
 from store.settings.changes import Callback, Handle
 from store.settings.settings import Settings, values_of
 
@@ -93,7 +93,7 @@ def edit(prefs: Settings[Any], name: str) -> Iterator[Any]:
     """
     values = values_of(prefs)
     field = values.schema.field(name)
-    with values.store.transaction():
+    with values.block(name):
         value = values.stored(field)
         if isinstance(value, str | int | float | bytes | tuple | frozenset | None):
             raise TypeError(
@@ -109,8 +109,7 @@ def modify(prefs: Settings[Any], name: str, fn: Callable[[Any], Any]) -> Any:
     """Stores `fn(value)` in place of the stored value, or the default, as one atomic step, and returns it."""
     values = values_of(prefs)
     field = values.schema.field(name)
-    with step(values.store):
-        value = values.write({name: fn(values.stored(field))})[name]
+    value = together(values.store.opened, lambda: values.write({name: fn(values.stored(field))})[name])
     values.warn_of_variables([name])
     return value
 
@@ -125,9 +124,7 @@ def reset(prefs: Settings[Any], *names: str) -> None:
     for name in names:
         if name not in values.store:  # one of another release may be there
             values.schema.field(name)
-    with step(values.store):
-        for name in names:
-            values.store.delete(name)
+    together(values.store.opened, lambda: [values.store.delete(name) for name in names])
 
 
 def reset_all(prefs: Settings[Any]) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from store.classes.shown import shown
+from store.engines.capabilities import Transaction
 from store.mapping.store import Store
-from store.opened.edits import step
+from store.opened.edits import together
 from store.settings.changes import Changes
 from store.settings.environment import Environment
 from store.settings.frozen import frozen
@@ -55,8 +56,10 @@ class Values:
             AttributeError, TypeError, ValueError: values are refused, and nothing is stored. StoreError.
         """
         fields = self.schema.fields
-        held = self.schema.taken(new)
-        with step(self.store):
+        taken = self.schema.taken(new)
+
+        def work() -> dict[str, Any]:
+            held = taken
             if self.schema.has_validators:
                 stored = self.all_stored()
                 held, refused = self.schema.validated(stored, held, in_place=in_place)
@@ -68,7 +71,21 @@ class Values:
                     self.store.delete(name)
                 else:
                     put_plain(self.store, name, one)
-        return held
+            return held
+
+        return together(self.store.opened, work)
+
+    def block(self, name: str) -> Transaction:
+        """A transaction for a block of the program, in which nobody else changes that field.
+
+        An optimistic one has leases for that: of all fields, where they are validated together.
+        """
+        opened = self.store.opened
+        transactions = opened.engine.transactions
+        if transactions is None or not transactions.optimistic:
+            return opened.transaction(block=True)
+        names = list(self.schema.fields) if self.schema.has_validators else [name]
+        return opened.transaction(block=True, names=names)
 
     def refusal(self, name: str, value: Any, exc: Exception) -> str:
         """The message for a value that the class no longer takes."""

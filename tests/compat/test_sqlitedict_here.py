@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from free import needs_held
 from strangers import THEIRS
 
 import store
@@ -98,6 +99,7 @@ def test_commit_is_one_transaction_and_holds_nobody_up(place: str) -> None:
 
 def test_commit_that_fails_keeps_the_writes(place: str) -> None:
     with SqliteDict(place, timeout=0.05) as db, Store(place) as other:
+        needs_held(other)
         db["a"] = 1
         with other.transaction():
             other["x"] = 1
