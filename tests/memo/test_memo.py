@@ -612,6 +612,9 @@ def test_waiting_does_not_depend_on_a_clock_that_stands_still(place: str, librar
 def test_ttl_by_a_clock_that_a_test_sets(place: str, library: str) -> None:
     module = pytest.importorskip(library, reason=f"{library} is not installed: memo under its clock is not tested")
     travel = module.freeze_time if library == "freezegun" else partial(module.travel, tick=False)
+    with Store[Any](place) as s, travel("2030-01-01 12:00Z"):
+        if abs(s.opened.engine.now() - time.time()) > 60:
+            pytest.skip("the engine takes the time from its server, where no library of this process sets it")
     f = memo(place, ttl=3600)(double)
     with travel("2030-01-01 12:00Z"):
         assert [f(2), f(2)] == [4, 4]
