@@ -1,5 +1,7 @@
 """A small shop in Flask: sessions on a store, which all processes of the server share.
 
+SHOP says where: a file, or for several machines 'postgresql://user@host/database' or 'redis://host' (a cluster too).
+
 Run it from anywhere, with one process or with several:
 
     python examples/flask_app.py

@@ -1,12 +1,13 @@
-"""The stock of a small shop that several processes sell from: the same program on a file and on PostgreSQL.
+"""The stock of a small shop that several processes sell from: the same program on a file and on a server.
 
 Run it from anywhere; the location is an argument, or STORE_LOCATION, or a file that is gone afterwards:
 
     python examples/stock.py
     python examples/stock.py app.db
     python examples/stock.py 'postgresql://app@db.example/app?schema=shop'
+    python examples/stock.py 'redis://cache.example/0?prefix=shop:'
 
-On a server, the processes may be on any number of machines. PostgreSQL needs `pip install '.[postgres]'`.
+On a server, the processes may be on any number of machines. They need `pip install '.[postgres]'` or `'.[redis]'`.
 """
 
 import os

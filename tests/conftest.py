@@ -40,6 +40,7 @@ from redis_server import redis as redis
 from redis_server import redis_url as redis_url
 from redis_server import valkey as valkey
 from redis_server import valkey_url as valkey_url
+from server_urls import SERVERS, url_fixture
 
 from store import Store
 from store.engines.sqlite import statements as sql
@@ -182,15 +183,6 @@ class Clock:
         self.now += seconds
 
 
-# Engine → scheme of its URLs; the fixture of that name starts one.
-SERVERS = {
-    "postgres": "postgresql",
-    "pgbouncer": "postgresql",
-    "pgrows": "postgresql",
-    "redis": "redis",
-    "valkey": "redis",
-    "redis-cluster": "redis",
-}
 # Engine → the fixtures of its servers, where they are not one of its name.
 SERVERS_OF = {
     "redis": {"redis", "redis_program"},
@@ -283,7 +275,7 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def _new_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param in SERVERS:
-        url: str = request.getfixturevalue(f"{request.param.replace('-', '_')}_url")
+        url: str = request.getfixturevalue(url_fixture(request.param))
         return url
     if request.param not in LOCATIONS:
         pytest.skip(f"there is no engine {request.param!r} here: nothing was tested on it")

@@ -16,7 +16,6 @@ from store.cache.notes import check_tag
 from store.cache.options import DEFAULT_BYTES, Bounds, CacheOptions, Policy, check_early
 from store.cache.records import CacheRecords
 from store.cache.sharded import ShardedRecords, records_of
-from store.errors import StoreError
 from store.mapping.sharding.sharded import open_shards
 from store.memo.decorator import Memo, MemoizedFunction, check_wait
 from store.memo.once import once
@@ -24,6 +23,7 @@ from store.opened.arguments import check_ttl, new_name
 from store.opened.locks import Lock
 from store.opened.namespace import Namespace
 from store.opened.options import check_options
+from store.opened.reading import shown
 from store.opened.sentinels import MISSING, UNSET, Unset
 
 if TYPE_CHECKING:
@@ -494,12 +494,7 @@ class Cache(MutableMapping[str, V]):
         """Returns location, policy and number of records."""
         ns, bounds = self._records.ns, self._records.bounds
         where = f"<{type(self).__name__} {self.location!r} namespace={self.namespace!r} {bounds.policy}"
-        if ns.closed:
-            return f"{where} closed>"
-        try:
-            return f"{where} {len(self)} records>"
-        except StoreError as exc:  # a repr must not raise: it is used to look for the fault
-            return f"{where} unreadable: {type(exc).__name__}>"
+        return shown(ns, where, self.__len__)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Opens the same file again, with the same options but never with the key."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from weakref import WeakSet
 
+from store.engines.capabilities import Figures
 from store.system import forking
 
 GATHERED = 1000  # notes
@@ -21,9 +22,13 @@ hits, misses and evictions. Returns whether it could; it raises nothing."""
 
 
 class Gathering:
-    """Safe across threads: of two that note at once one may be lost. A forked child begins with no notes."""
+    """Safe across threads: of two that note at once one may be lost. A forked child begins with no notes.
 
-    def __init__(self, carry: Carry, now: Callable[[], float]) -> None:
+    `is_writable`: False for a reader, which brings nothing to the server.
+    """
+
+    def __init__(self, carry: Carry, now: Callable[[], float], *, is_writable: bool) -> None:
+        self.is_writable = is_writable
         self._carry = carry
         self._now = now
         self.renew()
@@ -49,16 +54,24 @@ class Gathering:
         if self._left <= 0:
             self.bring(WAIT_SECONDS)
 
-    def count(self, hits: int, misses: int, evictions: int) -> None:
+    def count(self, *, hits: int = 0, misses: int = 0, evictions: int = 0) -> None:
         """As `Accesses.count`."""
         figures = self.figures
         figures[0] += hits
         figures[1] += misses
         figures[2] += evictions
 
+    def added_to(self, stored: Sequence[int]) -> Figures:
+        """Hits, misses and evictions that the server has, and those that could not be brought to it."""
+        return Figures(*[there + here for there, here in zip(stored, self.figures, strict=True)])
+
+    def flush(self) -> None:
+        """As `Accesses.flush`."""
+        self.bring(PATIENCE_SECONDS)
+
     def bring(self, seconds: float) -> None:
-        """Bring all notes and figures to the server, if there are any."""
-        if self._is_carrying or not (self._uses or any(self.figures)):
+        """Bring all notes and figures to the server within so many seconds, if there are any."""
+        if not self.is_writable or self._is_carrying or not (self._uses or any(self.figures)):
             return
         self._is_carrying = True
         last, uses, figures = self._last, self._uses, self.figures
@@ -70,7 +83,9 @@ class Gathering:
             self._is_carrying = False
 
     def close(self) -> None:
-        """Drop all, for good."""
+        """Bring all to the server, for the last time."""
+        self.bring(WAIT_SECONDS)
+        self.is_writable = False
         self.forget()
         _open.discard(self)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
-import queue
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID, uuid4
 from weakref import WeakSet, ref
@@ -14,6 +14,7 @@ from weakref import WeakSet, ref
 from store.errors import StoreError
 from store.system.clock import awake_or_not
 from store.system.file_status import no_thread
+from store.system.yielding import Mutex, next_of
 
 LEASE_SECONDS = 30.0  # by the server's clock
 RENEWALS = 3  # attempts to renew a lease before it ends
@@ -75,10 +76,6 @@ class Session(Protocol):
 S = TypeVar("S", bound=Session)
 
 
-Order = Lease | UUID | threading.Thread
-"""What the thread is to do: release that lease, or that of an owner whose holder is gone; end, if it is itself."""
-
-
 class LeaseStatements(Protocol[S]):
     """How leases are renewed and released on one kind of server. The thread alone calls these."""
 
@@ -117,22 +114,14 @@ class Leases(Generic[S]):
         self.of_threads: set[tuple[str, int]] = set()
         """The locks that threads hold for a block: name, and the thread's number."""
         self._held: dict[UUID, Lease] = {}
-        self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()  # which a finalizer may put into
+        self._orders: SimpleQueue[Lease | UUID | threading.Thread] = SimpleQueue()  # which a finalizer may put into
         self._kept = 0
-        self._mutex = threading.Lock()
+        self._mutex = Mutex()
         self._waiting: dict[int, threading.Event] = {}
         self._thread: threading.Thread | None = None
 
-    def _adapt(self) -> None:
-        """After gevent has patched threads, use its lock and queue: those from before would block all greenlets."""
-        if self._thread is None and type(self._mutex) is not type(threading.Lock()):
-            before, self._orders, self._mutex = self._orders, queue.SimpleQueue(), threading.Lock()
-            while not before.empty():
-                self._orders.put(before.get_nowait())
-
     def keep(self, lease: Lease) -> None:
         """Renew it from now on. Raises: StorageError: there is no thread that could."""
-        self._adapt()
         with self._mutex:
             if self._thread is None:
                 self._start()  # first: what nobody renews is not held
@@ -182,7 +171,6 @@ class Leases(Generic[S]):
 
     def attend(self) -> None:
         """Begin the thread if there is none, for a lease that was dropped before it was kept."""
-        self._adapt()
         with self._mutex:
             if self._thread is None and not self._orders.empty():
                 self._start()
@@ -203,8 +191,8 @@ class Leases(Generic[S]):
         try:
             while True:
                 try:
-                    order = orders.get(timeout=max(0.0, due - awake_or_not()))
-                except queue.Empty:
+                    order = next_of(orders, max(0.0, due - awake_or_not()))
+                except Empty:
                     if not self._held and self._has_ended():
                         return
                     due = awake_or_not() + (pause if self._renew(session) else min(pause, RETRY_SECONDS))

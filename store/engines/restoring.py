@@ -1,14 +1,15 @@
-"""Reading a backup, an SQLite file, for engines that it is restored to."""
+"""Reading a backup, an SQLite file, for engines on a server that it is restored to."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from contextlib import closing, contextmanager
+from typing import NamedTuple, Protocol
 
 from store.engines.contract import Engine, every_row
-from store.engines.registry import engines
-from store.errors import Corrupt, RecordError, StoreNotFound
+from store.engines.registry import engines, is_in_transaction
+from store.errors import Corrupt, RecordError, StorageError, StoreError, StoreNotFound
 from store.rows import spilled
 from store.rows.row import Row
 from store.rows.spilled import Part
@@ -32,17 +33,36 @@ class Restored(NamedTuple):
         return sum(part.bytes for part in self.parts.values())
 
 
-def opened_backup(backup: str, timeout: float) -> Engine:
-    """The engine of a backup. Raises: StoreNotFound."""
+class Target(Protocol):
+    """The store that a backup is restored to."""
+
+    @property
+    def id(self) -> bytes: ...
+
+    @property
+    def location(self) -> str: ...
+
+
+@contextmanager
+def checked_backup(
+    backup: str, timeout: float, check_of: Callable[[bytes], Check]
+) -> Iterator[tuple[Engine, Restored]]:
+    """The engine of a backup, and what is in it; `check_of` gives a check of its rows for its id.
+
+    Raises:
+        StoreError: inside a transaction. StoreNotFound. RecordError: some of it is damaged.
+    """
+    if is_in_transaction():
+        raise StoreError("nothing can be restored inside a transaction; leave the block first")
     try:
         engine: Engine = engines.load("sqlite")(backup, mode="r", timeout=timeout, durability="normal")
     except StoreNotFound as exc:
         raise StoreNotFound(f"there is no backup at {backup}", errno=errno.ENOENT, path=backup) from exc
-    return engine
+    with closing(engine):
+        yield engine, _checked(engine, check_of(engine.id))
 
 
-def checked(source: Engine, check: Check) -> Restored:
-    """What is in the backup. Raises: RecordError: some of it is damaged."""
+def _checked(source: Engine, check: Check) -> Restored:
     records = size = 0
     parts: dict[str, Part] = {}
     for row in every_row(source):
@@ -65,6 +85,16 @@ def parts_of(source: Engine, row: Row) -> list[Part]:
     if row.spill is None:
         return []
     return spilled.parts_of(row.spill, spilled.prefix_of(source.id, row.namespace, row.name))
+
+
+def require_same_store(store_id: bytes, target: Target, elsewhere: str) -> None:
+    """Raises: StorageError: the target has not that id. `elsewhere` says what else the program may choose."""
+    if target.id != store_id:
+        raise StorageError(
+            f"{target.location} is another store, or one that a backup of another was restored to, and was not "
+            f"touched; restore to {elsewhere} that has no store",
+            path=target.location,
+        )
 
 
 def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

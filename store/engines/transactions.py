@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from store.engines.buffered_place import BufferedPlace
 from store.engines.capabilities import WHOLE, Scope
 from store.engines.reentry import defer, is_interrupting
-from store.engines.transaction import HeldTransaction
+from store.engines.transaction import HeldTransaction, Place
 from store.engines.visitors import Visitors
 
 
 class Handled(Protocol):
     """What all handles on one store share."""
 
-    visitors: Visitors[BufferedPlace]
+    @property
+    def visitors(self) -> Visitors[Place]: ...
 
     @property
     def handles(self) -> Any: ...

@@ -18,7 +18,7 @@ class TransactingVisitor(Visitor, Protocol):
         """The open transaction; one that an interrupt ended is rolled back."""
 
 
-P = TypeVar("P", bound=TransactingVisitor)
+P = TypeVar("P", bound=TransactingVisitor, covariant=True)
 
 
 class Visitors(Generic[P]):

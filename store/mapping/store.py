@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from store.classes.lookup import Renames
 from store.codecs import CodecChoice
-from store.errors import StoreError
 from store.mapping.views import Items, Names, Values
 from store.opened import edits, reading, writing
 from store.opened.edits import Edit
@@ -549,12 +548,7 @@ class Store(MutableMapping[str, V]):
     def __repr__(self) -> str:
         """Returns location, namespace and number of records."""
         where = f"<{type(self).__name__} {self.location!r} namespace={self.namespace!r}"
-        if self._opened.closed:
-            return f"{where} closed>"
-        try:
-            return f"{where} {reading.count(self._opened)} records>"
-        except StoreError as exc:  # a repr must not raise: it is used to look for the fault
-            return f"{where} unreadable: {type(exc).__name__}>"
+        return reading.shown(self._opened, where, lambda: reading.count(self._opened))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Opens the same file again, with the same options but never with the key."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from store.engines.contract import PAGE_ROWS, Fields, Order
 from store.engines.registry import ELSEWHERE, supported
-from store.errors import label
+from store.errors import StoreError, label
 from store.opened.arguments import check_name, sought_name
 from store.opened.decoding import decoded, decoded_own
 from store.opened.namespace import Namespace
@@ -57,6 +57,16 @@ def count(ns: Namespace) -> int:
     if state is not None:
         ns.cache.file_count(state, found, now, until)
     return found
+
+
+def shown(ns: Namespace, where: str, number: Callable[[], int]) -> str:
+    """A repr that begins with `where`, and ends with the number of records, or why there is none."""
+    if ns.closed:
+        return f"{where} closed>"
+    try:
+        return f"{where} {number()} records>"
+    except StoreError as exc:  # a repr must not raise: it is used to look for the fault
+        return f"{where} unreadable: {type(exc).__name__}>"
 
 
 def namespaces(ns: Namespace) -> list[str]:

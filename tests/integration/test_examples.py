@@ -206,14 +206,16 @@ def test_example_runs_anywhere_and_leaves_nothing(tmp_path, name):
     assert list(tmp_path.iterdir()) == [tmp_path / "scratch"]
 
 
+@pytest.mark.parametrize("server", ["postgres_url", "redis_url", "redis_cluster_url"])
 @pytest.mark.parametrize("way", ["argument", "environment"])
-def test_stock_runs_unchanged_on_a_server(tmp_path, postgres_url, way):
+def test_stock_runs_unchanged_on_a_server(tmp_path, request, server, way):
     patterns = EXPECTED["stock.py"][1:]
-    given = ([postgres_url], {}) if way == "argument" else ([], {"STORE_LOCATION": postgres_url})
+    url = request.getfixturevalue(server)
+    given = ([url], {}) if way == "argument" else ([], {"STORE_LOCATION": url})
     done = run("stock.py", *given[0], cwd=tmp_path, scratch=tmp_path / "scratch", **given[1])
     assert done.stderr == ""
     assert re.search(".*".join(f"(?m:{pattern})" for pattern in patterns), done.stdout, re.DOTALL), done.stdout
-    with Store(postgres_url) as s:
+    with Store(url) as s:
         assert (s["sales"], s["stock"]) == (35, {"tea": 0, "cups": 0})
 
 

@@ -53,7 +53,7 @@ class RedisServer:
     """One server process with its folder; `url` is that of its database 0. Ends with `stop`.
 
     `settings` are lines of its configuration, with `_` for `-`. `users` are ACL rules by name ("on >secret ~a:* +@all").
-    With `certificates` it speaks TLS only.
+    With `certificates` it speaks TLS only. `locale`: the variables of its language.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class RedisServer:
         password: str | None = None,
         users: Mapping[str, str] | None = None,
         certificates: Certificates | None = None,
+        locale: Mapping[str, str] | None = None,
         **settings: str,
     ) -> None:
         self.folder, self.program, self.password, self.certificates = folder, program, password, certificates
@@ -72,6 +73,7 @@ class RedisServer:
         self.port = free_port() if port is None else port
         self.settings = {**SETTINGS, **{name.replace("_", "-"): value for name, value in settings.items()}}
         self.users = dict(users or {})
+        self.locale = dict(locale or {"LC_ALL": "C"})
         self.process: subprocess.Popen[bytes] | None = None
         self._is_paused = False
 
@@ -124,7 +126,7 @@ class RedisServer:
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 [str(self.program), str(configuration)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=self.folder, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, start_new_session=True,
+                cwd=self.folder, env={"PATH": "/usr/bin:/bin", **self.locale}, start_new_session=True,
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - it calls no Python that takes a lock
             )  # fmt: skip
 

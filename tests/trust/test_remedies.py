@@ -417,6 +417,7 @@ WALKED = {
     "store/trust/keys/text.py",  # tests/trust/test_key_files.py
     "store/classes/allowlist.py",  # below
     "store/codecs/protobuf/codec.py",  # tests/codecs/test_protobuf.py
+    "store/importers/serialized.py", "store/importers/compressed.py",  # tests/importers/test_redis_places.py
     "store/system/registry.py",  # tests/contracts/test_codec.py: a library that is not installed
     "store/values/remedies.py",  # tests/values/test_culprit_message.py: pip install cloudpickle
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from store.engines.capabilities import Figures, Use
-from store.engines.gathering import PATIENCE_SECONDS, WAIT_SECONDS, Gathering, nothing
+from store.engines.gathering import PATIENCE_SECONDS, Gathering, nothing
 from store.engines.postgres.errors import DRIVER_ERRORS
 from store.engines.postgres.eviction_statements import EvictionStatements
 from store.engines.postgres.handle import Handle
@@ -34,47 +34,35 @@ class PostgresAccesses:
         self._statements = statements
         self._namespace = namespace
         self._now = now
-        self._is_writable = not handle.read_only
         self._swept = ""  # up to this name
-        self.gathering = Gathering(self._carry, now)
-        self.note: Callable[[str], None] = self.gathering.note if self._is_writable else nothing
+        self.gathering = Gathering(self._carry, now, is_writable=not handle.read_only)
+        self.note: Callable[[str], None] = nothing if handle.read_only else self.gathering.note
+        self.count, self.flush = self.gathering.count, self.gathering.flush
 
     def uses(self, names: Sequence[str]) -> list[Use | None]:
-        self._bring(PATIENCE_SECONDS)
+        self.flush()
         wanted = [name for name in names if _is_text(name)]
         answers = self._run(PATIENCE_SECONDS, (self._statements.uses, (self._namespace, wanted)))
         now = self._now()
         found = {} if answers is None else {name: _use(last, frequency, now) for name, last, frequency in answers[0]}
         return [found.get(name) for name in names]
 
-    def count(self, *, hits: int = 0, misses: int = 0, evictions: int = 0) -> None:
-        self.gathering.count(hits, misses, evictions)
-
     def figures(self) -> Figures:
         """Those of the namespace."""
-        self._bring(PATIENCE_SECONDS)
+        self.flush()
         answers = self._run(PATIENCE_SECONDS, (self._statements.figures, (self._namespace,)))
         stored = answers[0][0] if answers and answers[0] else (0, 0, 0)
-        return Figures(*[there + here for there, here in zip(stored, self.gathering.figures, strict=True)])
+        return self.gathering.added_to(stored)
 
     def reset(self) -> None:
-        if self._is_writable:
+        if self.gathering.is_writable:
             self.gathering.figures = [0, 0, 0]
             self._run(PATIENCE_SECONDS, (self._statements.reset, (self._namespace,)))
 
-    def flush(self) -> None:
-        self._bring(PATIENCE_SECONDS)
-
     def close(self) -> None:
         """Bring the gathered notes to the server; afterwards nothing is noted."""
-        self._bring(WAIT_SECONDS)
-        self._is_writable = False
         self.note = nothing
         self.gathering.close()
-
-    def _bring(self, seconds: float) -> None:
-        if self._is_writable:
-            self.gathering.bring(seconds)
 
     def _carry(
         self, seconds: float, last: Mapping[str, float], uses: Mapping[str, int], figures: Sequence[int]

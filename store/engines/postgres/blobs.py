@@ -100,7 +100,7 @@ class PostgresBlobs:
                 conn.take_unconfirmed()  # the commit of the row, which comes after these, waits for the standbys too
 
         pending = Pending([*files, *kept])
-        transaction = self._handle.server.visitor().live_transaction()
+        transaction = self._handle.server.visitors.current().live_transaction()
         self._pending[text] = pending
         try:
             self._handle.read(upload)  # nothing that can be seen is written, so it may begin again
@@ -156,7 +156,7 @@ class PostgresBlobs:
     def _refuse_writing(self) -> None:
         handle = self._handle
         handle.check_open(is_writing=True)
-        place = handle.server.visitor()
+        place = handle.server.visitors.current()
         if place.operation is not None or place.transaction is not None:
             refuse(place)
 

@@ -139,7 +139,7 @@ class PostgresCare:
     def compact(self, progress: Progress | None) -> Freed:
         handle = self._handle
         handle.check_open(is_writing=True)
-        refuse(handle.server.visitor())
+        refuse(handle.server.visitors.current())
         self._refuse_inside("compacted")
         before = self._bytes()
         files = iter(self.orphans())
@@ -178,7 +178,7 @@ class PostgresCare:
             return backup_of_snapshot(handle.sessions.id, snapshot, path, check, progress, handle.timeout)
 
     def _refuse_inside(self, what: str) -> None:
-        if self._handle.server.is_caller_inside():
+        if self._handle.server.visitors.is_caller_inside():
             raise StoreError(
                 f"{self._handle.location} cannot be {what} inside its transaction; leave the block first"
             )

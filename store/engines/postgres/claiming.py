@@ -42,7 +42,7 @@ class Claiming:
 
         def write_and_claim() -> T:
             result = write()
-            transaction = self._handle.server.visitor().live_transaction()
+            transaction = self._handle.server.visitors.current().live_transaction()
             assert transaction is not None
             for row in large:  # after the row, in the order in which a delete locks them
                 self._blobs.claim(row, transaction)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,7 @@ from store.engines.postgres.locks import postgres_locks
 from store.engines.postgres.reading import Reading
 from store.engines.postgres.server import server_at
 from store.engines.postgres.writing import Writing
-from store.engines.reentry import defer, is_interrupting
-from store.engines.transaction import HeldTransaction
+from store.engines.transactions import PlaceTransactions
 from store.system.rights import Rights
 
 if TYPE_CHECKING:
@@ -37,14 +35,14 @@ class PostgresEngine:
         self.care = PostgresCare(handle, blobs)
         self.id, self.location = handle.sessions.id, handle.location
         self.now = handle.server.now
-        self.transactions = PostgresTransactions(handle)
+        self.transactions = PlaceTransactions(handle.server, handle, self._must_restart)
         has_xids = handle.sessions.features is None or handle.sessions.features.xids
         self.changes = (
             PostgresChanges(handle, handle.server.listening, handle.server.change_statements) if has_xids else None
         )
         self.locks = postgres_locks(handle.server, handle.timeout)
         reading = Reading(handle)
-        writing = Writing(handle, reading)
+        writing = Writing(handle, reading, self.transactions)
         claiming = Claiming(handle, writing, blobs)
         self.get, self.scan, self.end, self.count = reading.get, reading.scan, reading.end, reading.count
         self.namespaces, self.snapshot, self.sealers = reading.namespaces, reading.snapshot, reading.sealers
@@ -60,44 +58,14 @@ class PostgresEngine:
 
         return PostgresEviction(self.handle)
 
+    def _must_restart(self, error: BaseException) -> bool:
+        return self.handle.server.visitors.current().must_restart(error)
+
     def share(self) -> PostgresEngine:
         """Another handle on the same database."""
         handle = self.handle
         handle.check_open()
         return PostgresEngine(Handle(handle.server, read_only=handle.read_only, timeout=handle.timeout), self.blobs)
-
-
-class PostgresTransactions:
-    """The contract `Transactions`."""
-
-    optimistic = False
-
-    def __init__(self, handle: Handle) -> None:
-        self._handle = handle
-        self._server = self.shared = handle.server
-        self.begin: Callable[..., HeldTransaction] = handle.transaction
-
-    def is_open(self) -> bool:
-        return self._server.is_in_transaction()
-
-    def needs_handle(self) -> bool:
-        return len(self._server.sessions.handles) <= 1 and self.is_open()
-
-    def afterwards(self, work: Callable[[], None]) -> None:
-        transaction = self._server.visitor().live_transaction()
-        if transaction is None:
-            work()
-        else:
-            transaction.outermost().after.append(work)
-
-    def must_restart(self, error: BaseException) -> bool:
-        return self._server.visitor().must_restart(error)
-
-    def is_interrupting(self) -> bool:
-        return is_interrupting(self._server.visitor())
-
-    def defer(self, work: Callable[[], object]) -> bool:
-        return defer(self._server.visitor(), work)
 
 
 def open_postgres(

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from store.engines.bodies import Bodies
-from store.engines.capabilities import WHOLE, Scope
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import (
     DRIVER_ERRORS,
@@ -22,7 +21,6 @@ from store.engines.postgres.outcome import Noted
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.server import Server
 from store.engines.reentry import conflict, in_use, is_in_block, refuse
-from store.engines.transaction import HeldTransaction
 from store.errors import ReadOnly, StoreClosed
 from store.system.clock import steady_clock
 
@@ -69,7 +67,7 @@ class Handle:
         Outside of a transaction it is called again, on another connection, until the timeout, if one is lost.
         """
         self.check_open()
-        place = self.server.visitor()
+        place = self.server.visitors.current()
         before = place.operation
         problem = None
         if (
@@ -121,7 +119,7 @@ class Handle:
         Without `alone`, `work` may be called again if a connection is lost: it must not matter how often it is done.
         """
         self.check_open(is_writing=True)
-        place = self.server.visitor()
+        place = self.server.visitors.current()
         if place.operation is not None or place.transaction is not None:
             refuse(place)
         before = place.operation
@@ -187,15 +185,6 @@ class Handle:
                     raise unreachable(exc, self.location) from exc
             finally:
                 sessions.put_back(conn)
-
-    def transaction(
-        self, timeout: float | None = None, *, block: bool = False, scope: Scope = WHOLE
-    ) -> HeldTransaction:
-        """A transaction for the caller to enter."""
-        self.check_open(is_writing=True)
-        return HeldTransaction(
-            self.server.visitor(), self.timeout if timeout is None else timeout, block=block, scope=scope
-        )
 
     def close(self) -> None:
         """Release the server; a second call does nothing."""

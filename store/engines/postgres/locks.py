@@ -16,7 +16,7 @@ SHOWN_CHARACTERS = 200  # of a name in its row: for people, since the key is its
 
 def postgres_locks(server: Server, timeout: float) -> LeasedLocks:
     """The named locks of a handle; `timeout`: seconds to wait for a connection."""
-    return LeasedLocks(server.leases, PostgresLocks(server, timeout), server.visitor)
+    return LeasedLocks(server.leases, PostgresLocks(server, timeout), server.visitors.current)
 
 
 class PostgresLocks:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 
 from store.engines.contract import Engine, every_row
 from store.engines.postgres.engine import PostgresEngine, open_postgres
 from store.engines.postgres.location import parse
 from store.engines.postgres.server import server_at
-from store.engines.registry import is_in_transaction
-from store.engines.restoring import Check, Progress, Report, Restored, batches, checked, opened_backup, parts_of
-from store.errors import StorageError, StoreError
+from store.engines.restoring import (
+    Check,
+    Progress,
+    Report,
+    Restored,
+    batches,
+    checked_backup,
+    parts_of,
+    require_same_store,
+)
 from store.rows.row import Row
 
 
@@ -24,34 +32,12 @@ def restore(
     timeout: float,
 ) -> tuple[Restored, bool]:
     """The contract of `store.engines.registry.restorers`; the content changes in one commit."""
-    if is_in_transaction():
-        raise StoreError("nothing can be restored inside a transaction; leave the block first")
-    source = opened_backup(backup, timeout)
-    try:
-        found = checked(source, check_of(source.id))
-        target, was_there = _target(source, location, timeout)
-        try:
+    with checked_backup(backup, timeout, check_of) as (source, found):
+        was_there = server_at(parse(location)).prepare("c", timeout, source.id)
+        with closing(open_postgres(location, mode="w", timeout=timeout, durability="full")) as target:
+            require_same_store(source.id, target, "a schema or a prefix")
             _replace(source, target, Report(progress, found.database_bytes + found.file_bytes))
-        finally:
-            target.close()
-    finally:
-        source.close()
     return found, was_there
-
-
-def _target(source: Engine, location: str, timeout: float) -> tuple[PostgresEngine, bool]:
-    """The store to write to, made with the id of the backup where there is none; and whether it was there."""
-    place = parse(location)
-    was_there = server_at(place).prepare("c", timeout, source.id)
-    target = open_postgres(location, mode="w", timeout=timeout, durability="full")
-    if target.id != source.id:
-        target.close()
-        raise StorageError(
-            f"{place.shown} is another store, or one that a backup of another was restored to, and was not touched; "
-            "restore to a schema or a prefix that has no store",
-            path=place.shown,
-        )
-    return target, was_there
 
 
 def _replace(source: Engine, target: PostgresEngine, report: Report) -> None:

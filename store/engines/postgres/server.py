@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
+from weakref import WeakSet
 
 from psycopg.pq import TransactionStatus
 
@@ -20,10 +20,10 @@ from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.sessions import Blocking, Connecting, Sessions
 from store.engines.postgres.sharing import Key, differences, key_of
 from store.engines.postgres.trimming import Trimming
-from store.engines.reentry import conflict
-from store.engines.registry import in_transaction
+from store.engines.servers import Servers
+from store.engines.visitors import Visitors
 from store.errors import StoreError
-from store.system import forking, running
+from store.system import running
 from store.system.clock import steady_clock
 
 CLOCK_SECONDS = 60.0  # how long a measured offset of the server's clock is used
@@ -41,26 +41,16 @@ class Server:
         self.listening = Listening(self.sessions, self.change_statements, self.sessions.statements.channel)
         self.trimming = Trimming(self.sessions, self.change_statements)
         self.known_sealers: set[bytes] = set()
-        self._local = threading.local()
-        self._of_greenlets: WeakKeyDictionary[Any, dict[str, ThreadPlace]] = WeakKeyDictionary()
+        sessions, trimming = self.sessions, self.trimming
+        self.visitors: Visitors[ThreadPlace] = Visitors(lambda: ThreadPlace(sessions, trimming.pay))
         self._offset = 0.0
         self._offset_at = -CLOCK_SECONDS * 2
+        self.is_in_transaction: Callable[[], bool] = self.visitors.is_in_transaction
 
-    def visitor(self) -> ThreadPlace:
-        """The place of the calling thread or greenlet."""
-        greenlet = running.greenlet()
-        own = self._local.__dict__ if greenlet is None else self._of_greenlets.setdefault(greenlet, {})
-        return own.get("visitor") or own.setdefault("visitor", ThreadPlace(self.sessions, self.trimming.pay))
-
-    def is_in_transaction(self) -> bool:
-        """Whether the caller is in a transaction, or interrupts one."""
-        visitor = self.visitor()
-        return conflict(visitor) is not None or visitor.live_transaction() is not None
-
-    def is_caller_inside(self) -> bool:
-        """Whether the caller is in a transaction of its own; another task and a handler that interrupts are not."""
-        visitor = self.visitor()
-        return conflict(visitor) is None and visitor.live_transaction() is not None
+    @property
+    def handles(self) -> WeakSet[Any]:
+        """Those that are open on the location in this process."""
+        return self.sessions.handles
 
     def now(self) -> float:
         """The time of the server, in Unix seconds; off by at most half a round trip to it."""
@@ -70,7 +60,7 @@ class Server:
 
     def _measure(self) -> None:
         """Ask for the time; if the server cannot be reached, the offset that was measured before is used on."""
-        place, seconds = self.visitor(), CLOCK_PATIENCE[self._offset_at < 0]
+        place, seconds = self.visitors.current(), CLOCK_PATIENCE[self._offset_at < 0]
         own = place.conn  # of a transaction: all others may be in use, by threads that wait for this one
         is_own = own is not None and own.info.transaction_status is TransactionStatus.INTRANS
         try:
@@ -112,8 +102,7 @@ class Server:
 
     def renew(self) -> None:
         """In a forked child: leave the parent's sessions alone, and begin with none."""
-        self._local = threading.local()
-        self._of_greenlets = WeakKeyDictionary()
+        self.visitors.renew()
         for handle in list(self.sessions.handles):
             handle.bodies.renew()
         self.leases.renew()
@@ -121,21 +110,7 @@ class Server:
         self.sessions.renew()
 
 
-_servers: WeakValueDictionary[tuple[Key, Any], Server] = WeakValueDictionary()  # by location and event loop
-_every: WeakSet[Server] = WeakSet()  # with those whose store was destroyed, and whose handles are still open
-
-
-class _Lock:
-    """The lock of the table of servers, which a forked child renews."""
-
-    def __init__(self) -> None:
-        self.renew()
-
-    def renew(self) -> None:
-        self.mutex = threading.RLock()
-
-
-_lock = _Lock()
+_servers: Servers[tuple[Key, Any], Server] = Servers()  # by location and event loop
 
 
 def server_at(location: Location) -> Server:
@@ -144,14 +119,13 @@ def server_at(location: Location) -> Server:
     Raises: ValueError: the process has it open by a URL whose options are others, and none of `FIRST_WINS`.
     """
     loop = running.event_loop()
-    with _lock.mutex:
+    with _servers.mutex:
         key = key_of(location), loop
-        server = _servers.get(key)
+        server = _servers.by_key.get(key)
         if server is not None and _is_unfit(server, location):
             server = None
         if server is None:
-            server = _servers[key] = Server(location, Blocking() if loop is None else _awaited(loop))
-            _every.add(server)
+            server = _servers.add(key, Server(location, Blocking() if loop is None else _awaited(loop)))
         return server
 
 
@@ -175,13 +149,3 @@ def _awaited(loop: Any) -> Connecting:
     from store.engines.postgres.awaited import Awaited  # needs greenlet, which other programs need not have
 
     return Awaited(loop)
-
-
-def _after_fork_in_child() -> None:
-    _lock.renew()
-    for server in list(_every):
-        server.renew()
-
-
-in_transaction.append(lambda: any(server.is_in_transaction() for server in list(_every)))
-forking.register(forking.Stage.ENGINES, in_child=_after_fork_in_child)

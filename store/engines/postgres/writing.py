@@ -17,6 +17,7 @@ from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.reading import Reading
 from store.engines.postgres.seen import Sight
 from store.engines.registry import supported
+from store.engines.transactions import PlaceTransactions
 from store.errors import Conflict, StorageError
 from store.rows.row import Header, Row, has_expired, stamp_of
 from store.system.clock import steady_clock
@@ -27,8 +28,9 @@ T = TypeVar("T")
 class Writing:
     """The writing half of the contract `Engine`."""
 
-    def __init__(self, handle: Handle, reading: Reading) -> None:
+    def __init__(self, handle: Handle, reading: Reading, transactions: PlaceTransactions) -> None:
         self._handle = handle
+        self._transactions = transactions
         self._reading = reading
         self._server = handle.server
         self._sessions = handle.sessions
@@ -58,10 +60,10 @@ class Writing:
         deadline = steady_clock() + self._handle.timeout
         while True:
             try:
-                with self._handle.transaction(scope=scope):
+                with self._transactions.begin(scope=scope):
                     return work()
             except (Conflict, StorageError) as exc:
-                if not self._server.visitor().must_restart(exc) or steady_clock() >= deadline:
+                if not self._transactions.must_restart(exc) or steady_clock() >= deadline:
                     raise
 
     def _apply_each(self, namespace: str, changes: Sequence[Change], stamps: bool) -> Applied:
@@ -104,7 +106,7 @@ class Writing:
     def add_sealer(self, key_id: bytes) -> None:
         known = self._server.known_sealers
         if key_id not in known:
-            place = self._server.visitor()
+            place = self._server.visitors.current()
             statement = self._statements.add_sealer
             self._handle.write(lambda conn, place: conn.execute(statement, (key_id,), binary=True))
             known.add(key_id)
@@ -165,7 +167,7 @@ class Writing:
         )
 
     def _put_part(self, rows: Sequence[Row], stamps: bool) -> list[str]:
-        place = self._server.visitor()
+        place = self._server.visitors.current()
         is_shared = place.transaction is not None and place.locks_rows()
         if is_shared and any(place.seen.sight((row.namespace, row.name)) is not Sight.SAFE for row in rows):
             return [self._put(row) for row in rows]  # some of them expect the state that was read
@@ -219,7 +221,7 @@ class Writing:
             return 0
         values = (self._sessions.lock_of(namespace), namespace, names)
         deleted = int(self._change(self._statements.delete_locked, values, [namespace], list)[0][0])
-        place = self._server.visitor()
+        place = self._server.visitors.current()
         for name in names:
             place.seen.wrote((namespace, name))
         return deleted

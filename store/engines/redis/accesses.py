@@ -14,8 +14,9 @@ from typing import Any
 
 from store.engines.access_table import TICKS, hash_of, seed_of, slots_for, use_of
 from store.engines.capabilities import Figures, Use
-from store.engines.gathering import PATIENCE_SECONDS, WAIT_SECONDS, Gathering, nothing
+from store.engines.gathering import PATIENCE_SECONDS, Gathering, nothing
 from store.engines.redis.causes import DRIVER_ERRORS
+from store.engines.redis.errors import damaged
 from store.engines.redis.handle import Handle
 from store.engines.redis.scripts.eviction import NOTE, USES
 from store.engines.redis.scripts.script import MAX_RECORDS, Script
@@ -39,12 +40,12 @@ class RedisAccesses:
         self._slots = slots_for(records)
         self._now = now
         self._frequencies = frequencies
-        self._is_writable = not handle.read_only
-        self.gathering = Gathering(self._carry, now)
-        self.note: Callable[[str], None] = self.gathering.note if self._is_writable else nothing
+        self.gathering = Gathering(self._carry, now, is_writable=not handle.read_only)
+        self.note: Callable[[str], None] = nothing if handle.read_only else self.gathering.note
+        self.count, self.flush = self.gathering.count, self.gathering.flush
 
     def uses(self, names: Sequence[str]) -> list[Use | None]:
-        self._bring(PATIENCE_SECONDS)
+        self.flush()
         now, found = self._now(), []
         for start in range(0, len(names), MAX_RECORDS):
             marks = [hash_of(self._seed, name) for name in names[start : start + MAX_RECORDS]]
@@ -53,33 +54,24 @@ class RedisAccesses:
             found += [use_of(pair, mark, now) for pair, mark in zip(_PAIR.iter_unpack(answer), marks, strict=True)]
         return found
 
-    def count(self, *, hits: int = 0, misses: int = 0, evictions: int = 0) -> None:
-        self.gathering.count(hits, misses, evictions)
-
     def figures(self) -> Figures:
-        """Those of the namespace."""
-        self._bring(PATIENCE_SECONDS)
+        """Those of the namespace. Raises: StorageError: another program changed one."""
+        self.flush()
         stored = self._command(b"HMGET", self._keys.meta, *_FIGURES) or (None, None, None)
-        return Figures(*[int(there or 0) + here for there, here in zip(stored, self.gathering.figures, strict=True)])
+        for field, there in zip(_FIGURES, stored, strict=True):
+            if there is not None and not there.isdigit():
+                raise damaged(field.decode(), self._keys.meta, self._server.shown)
+        return self.gathering.added_to([int(number or 0) for number in stored])
 
     def reset(self) -> None:
-        if self._is_writable:
+        if self.gathering.is_writable:
             self.gathering.figures = [0, 0, 0]
             self._command(b"HDEL", self._keys.meta, *_FIGURES)
 
-    def flush(self) -> None:
-        self._bring(PATIENCE_SECONDS)
-
     def close(self) -> None:
         """Bring the gathered notes to the server; afterwards nothing is noted."""
-        self._bring(WAIT_SECONDS)
-        self._is_writable = False
         self.note = nothing
         self.gathering.close()
-
-    def _bring(self, seconds: float) -> None:
-        if self._is_writable:
-            self.gathering.bring(seconds)
 
     def _carry(
         self, seconds: float, last: Mapping[str, float], uses: Mapping[str, int], figures: Sequence[int]

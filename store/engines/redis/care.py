@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from store.engines.capabilities import Freed
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Reads, in_pages
 from store.engines.redis.handle import Handle
-from store.engines.redis.reading import PAGE_BYTES, Reading
+from store.engines.redis.reading import PAGE_BYTES, Reading, inserted_after
 from store.engines.redis.scripts.leases import SWEEP_LEASES
-from store.engines.redis.scripts.reading import UNLISTED
+from store.engines.redis.scripts.reading import SIZES, STRAY, UNLISTED
 from store.engines.redis.scripts.script import MAX_RECORDS
 from store.engines.redis.writing import Writing
 from store.engines.redis.writing_steps import decoded, encoded
@@ -45,26 +45,47 @@ class RedisCare:
             return [str(exc)]
 
     def _damage_of(self, space: str, quick: bool) -> Iterator[str]:
+        """Each comparison is of one moment, so that others may write meanwhile."""
         keys, server = self._server.keys(space), self._server
+        for field in ("next", "version", "bytes"):
+            try:
+                server.number(space, field)
+            except StorageError as exc:
+                yield str(exc)
+        records, *sizes = server.run(SIZES, (keys.rows, keys.order, keys.names, keys.expiry), ())
+        for index, number in zip((keys.order, keys.names, keys.expiry), sizes, strict=True):
+            if number > records or (number < records and index != keys.expiry):
+                yield f"the namespace {space!r} has {records} records, and {number} in {_text(index)}"
         if quick:
-            records = server.command(keys.rows, b"HLEN", keys.rows)
-            for index in (keys.order, keys.names):
-                number = server.command(index, b"ZCARD", index)
-                if number != records:
-                    yield f"the namespace {space!r} has {records} records, and {number} in {_text(index)}"
             return
-        for unlisted in self._unlisted(space):
+        for *unlisted, misplaced in self._unlisted(space):
             for index, names in zip((keys.order, keys.names), unlisted, strict=True):
                 for name in names:
                     yield f"the record {name!r} of the namespace {space!r} is not in {_text(index)}"
+            for name in misplaced:
+                yield f"the record {name!r} of the namespace {space!r} is not in its place in all of its indexes"
+        yield from self._stray(space)
+
+    def _stray(self, space: str) -> Iterator[str]:
+        """Expiries without a record."""
+        server, keys, cursor = self._server, self._server.keys(space), b"0"
+        while True:
+            cursor, entries = server.command(keys.expiry, b"ZSCAN", keys.expiry, cursor, b"COUNT", PAGE_ROWS)
+            for entry in server.run(STRAY, (keys.rows, keys.expiry), entries[::2]):
+                yield f"{entry!r} in {_text(keys.expiry)} has no record of the namespace {space!r}"
+            if cursor == b"0":
+                return
 
     def _unlisted(self, space: str) -> Iterator[list[list[bytes]]]:
-        """The names of stored rows that the index of order, and that of names, does not have; step by step."""
+        """The names of stored rows that the index of order, and that of names, does not have; step by step.
+
+        Then those that an index has in another place.
+        """
         server = self._server
         keys, cursor = server.keys(space), b"0"
         while True:
             given = server.id, cursor, MAX_RECORDS, PAGE_BYTES
-            cursor, *found = server.run(UNLISTED, (keys.rows, keys.order, keys.names, keys.meta), given)
+            cursor, *found = server.run(UNLISTED, (keys.rows, keys.order, keys.names, keys.meta, keys.expiry), given)
             if any(found):
                 yield found
             if cursor == b"0":
@@ -78,7 +99,7 @@ class RedisCare:
         spaces = self._handle.read(self._reading, lambda rows: rows.namespaces(-math.inf))
         for space in sorted({*spaces, *self._reading.spaces()}):
             yield from self._in_order(space)
-            for names, _ in self._unlisted(space):
+            for names, *_ in self._unlisted(space):
                 for name in names:
                     yield from self._row(space, _name(name))
 
@@ -105,7 +126,7 @@ class RedisCare:
         """The cursor of a record, by the index of order; `before` if it was deleted meanwhile."""
         index = self._server.keys(space).order
         found = self._server.command(index, b"ZSCORE", index, encoded(name))
-        return before if found is None else int(float(found))
+        return before if found is None else inserted_after(found)
 
     def _row(self, space: str, name: str) -> Iterator[Row | tuple[str, str]]:
         try:

@@ -18,7 +18,7 @@ import redis
 from store.engines.capabilities import Monitor
 from store.engines.contract import Fields, Order
 from store.engines.redis.causes import DRIVER_ERRORS, Lost, can_repeat
-from store.engines.redis.errors import translated
+from store.engines.redis.errors import damaged, translated
 from store.engines.redis.reading import Reading
 from store.engines.redis.scripts.script import ANOTHER_STORE, MAX_RECORDS, Script
 from store.engines.redis.scripts.watching import LOOK
@@ -45,7 +45,7 @@ class RedisChanges:
         return RedisMonitor(self._server, self._check_open, namespace)
 
     def version_of(self, namespace: str) -> object:
-        return int(self._server.field(namespace, b"version") or 0)
+        return self._server.number(namespace, "version")
 
 
 class Version(NamedTuple):
@@ -77,7 +77,10 @@ class RedisMonitor:
             own = server.own.identity
             if self._command(own, b"HGET", own, b"id") != server.id:
                 raise translated(redis.ResponseError(ANOTHER_STORE), server.shown)
-        return Version(int(number or 0), entry, token)
+        try:
+            return Version(int(number or 0), entry, token)
+        except ValueError as exc:
+            raise damaged("version", keys.meta, server.shown) from exc
 
     def since(self, version: object) -> set[str] | None:
         if not isinstance(version, Version) or (version.entry is None and version.number):
@@ -89,7 +92,7 @@ class RedisMonitor:
                 return None
             for entry, fields in page:
                 number, place = _parsed(entry)
-                if (number, place) not in ((last[0], last[1] + 1), (last[0] + 1, 1)):
+                if (number, place) not in ((last[0], last[1] + 1), (last[0] + 1, 1)) or not _is_own(fields):
                     return None
                 last = number, place
                 names.add(decoded(fields[1]))
@@ -103,7 +106,7 @@ class RedisMonitor:
             page = self._command(key, b"XRANGE", key, beginning, b"+", b"COUNT", MAX_RECORDS)
             is_last = len(page) < MAX_RECORDS
             if is_first and start is not None:
-                if not page or page[0][0] != start or page[0][1][3] != version.token:
+                if not page or page[0][0] != start or page[0][1][3:4] != [version.token]:
                     yield None
                     return
                 del page[0]
@@ -150,6 +153,17 @@ class RedisMonitor:
             if isinstance(exc, Lost) or can_repeat(exc):
                 raise LockTimeout(f"the server cannot be reached now: {exc}", path=shown) from exc
             raise translated(exc, shown) from exc
+
+
+def _is_own(fields: Sequence[bytes]) -> bool:
+    """Whether a client of this library wrote an entry of the stream; another program may write some too."""
+    if len(fields) != 8:
+        return False
+    try:
+        decoded(fields[1])
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _parsed(entry: bytes) -> tuple[int, int]:

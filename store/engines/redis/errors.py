@@ -154,7 +154,7 @@ def _of_connection(error: Exception, text: str, where: str) -> StoreError:
     if is_tls:  # a server that takes the greeting of TLS for the beginning of a command waits for its end
         hint = "; if it has no TLS on this port, use redis://"
     elif _is_ended(text):
-        hint = "; if it speaks TLS there, use rediss://"
+        hint = ", and that a Redis or Valkey server answers there; if it speaks TLS, use rediss://"
     return StorageError(
         f"{where}: the server cannot be reached, there is no connection ({text}); nothing was written. Check that it "
         f"is up, and the host and port of the URL{hint}",
@@ -172,6 +172,38 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
+
+
+_SOUND = {
+    "next": "N not below the highest score in the key :order beside it",
+    "version": "N not below the first number of the last id in the stream :changes beside it",
+}
+
+
+def damaged(field: str, key: bytes, where: str) -> StorageError:
+    """The error for a field of `meta` that is no number of ours, or a stream with entries beyond the version."""
+    shown = key.decode("utf-8", "backslashreplace")
+    if field == "changes":
+        return StorageError(
+            f"{where}: the stream {shown!r} has an entry that is newer than the namespace, so another program wrote "
+            "to it; nothing was written. Delete that key: no record is lost, and watches read all of them again",
+            path=where,
+        )
+    return StorageError(
+        f"{where}: the field {field!r} of the key {shown!r} is not a number that this library writes, so another "
+        f"program changed it; nothing was written. Set it with HSET to {_SOUND.get(field, '0')}",
+        path=where,
+    )
+
+
+def disordered(key: bytes, where: str) -> StorageError:
+    """The error for an index of names that does not lead from one to the next."""
+    shown = key.decode("utf-8", "backslashreplace")
+    return StorageError(
+        f"{where}: the names in the key {shown!r} are out of order, since another program gave one of them a score: "
+        "`store verify` names it; set its score with ZADD to 0",
+        path=where,
+    )
 
 
 def is_unreachable(error: Exception) -> bool:

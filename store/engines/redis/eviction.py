@@ -37,7 +37,7 @@ class RedisEviction:
         The server's own overhead is not in it: the tables and indexes that find a record.
         """
         self._handle.check_open()
-        return int(self._server.field(namespace, b"bytes") or 0)
+        return self._server.number(namespace, "bytes")
 
     def sample(self, namespace: str, number: int) -> list[Candidate]:
         self._handle.check_open()

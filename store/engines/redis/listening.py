@@ -3,8 +3,8 @@
 It has one connection for all watched namespaces of a server. A cluster refuses a command on keys of several slots,
 also where one node has them, so there each namespace has a connection, up to `MOST_CONNECTIONS`.
 
-An answer only ends a wait early: each watch looks by itself too, on other connections, and by these it is found out
-who has which slot now. So this thread does without while it has no connection, and tries again, ever more seldom.
+An answer only ends a wait early: each watch looks by itself too, on other connections, which also find out which node
+has a slot now. So no watch depends on this thread: while it has no connection it tries again, at growing intervals.
 """
 
 from __future__ import annotations

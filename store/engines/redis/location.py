@@ -10,8 +10,8 @@ SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "
 PREFIX = "store:"
 PORT = 6379
 SECRETS = ("password", "ssl_password")
-OURS = ("decode_responses", "encoding", "encoding_errors")
-"""Parameters of the driver that this engine sets itself: records are bytes."""
+OURS = ("decode_responses", "encoding", "encoding_errors", "protocol", "retry", "retry_on_timeout", "retry_on_error")
+"""Parameters of the driver that this engine sets itself: it gets bytes, and says what is tried again."""
 _PREFIX = re.compile(r"[^{}\x00-\x20\x7f]{1,64}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]@,]*)(?::([0-9]+))?")
 
@@ -43,7 +43,9 @@ def parse(url: str) -> Location:
     for key, value in parse_qsl(split.query.replace("+", "%2B"), keep_blank_values=True):
         (own if key in ("prefix", "replicas") else rest)[key] = value
     if ours := [key for key in OURS if key in rest]:
-        raise ValueError(f"{ours[0]}= in the URL: records are bytes, which a store decodes itself; leave it out")
+        raise ValueError(
+            f"{ours[0]}= in the URL: the engine sets it itself, as it decodes and tries again by itself; leave it out"
+        )
     prefix = own.get("prefix", PREFIX)
     if not _PREFIX.fullmatch(prefix):
         raise ValueError(f"prefix={prefix!r} in the URL is not 1 to 64 characters without spaces and braces")

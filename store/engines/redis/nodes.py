@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from typing import Any, Protocol
 
@@ -15,6 +14,7 @@ from redis.retry import Retry
 
 from store.engines.redis.location import PORT, Location
 from store.system.clock import steady_clock
+from store.system.yielding import Mutex
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 5.0
 """How long one attempt waits; then comes the next one, perhaps at another node."""
@@ -217,7 +217,7 @@ class Cluster:
             self._settings["ssl"] = True
         self._nodes: dict[tuple[str, int], Node] = {}
         self._client: Any = None  # a RedisCluster; its annotations are incomplete
-        self._mutex = threading.Lock()
+        self._mutex = Mutex()
 
     def node_of(self, key: bytes) -> Node:
         client = self._connected()
@@ -257,7 +257,7 @@ class Cluster:
 
     def renew(self) -> None:
         # The driver's client has locks, which a thread of the parent may have held.
-        self._nodes, self._client, self._mutex = {}, None, threading.Lock()
+        self._nodes, self._client, self._mutex = {}, None, Mutex()
 
     def _connected(self) -> Any:
         client = self._client

@@ -1,4 +1,4 @@
-"""Opens a location: the server is looked at, and the store is made where the mode says so."""
+"""Opens a location: checks the server, and makes the store where the mode says so."""
 
 from __future__ import annotations
 
@@ -56,8 +56,7 @@ def _prepare(server: Server, mode: str, durability: str, deadline: float) -> Non
             server.is_full = True
         server.copies = health.confirmation(server.location.replicas)
     found = _identity(server, mode)
-    if found[1] is None or int(found[1]) > FORMAT:
-        raise NotAStore(f"{server.shown}: a later release made this store; upgrade this library", path=server.shown)
+    _check_format(server, found[1])
     if server.id not in (b"", found[0]) and len(server.handles) > 1:
         raise StorageError(
             f"{server.shown}: another store was made in place of the one that this process has open; close all its "
@@ -67,6 +66,17 @@ def _prepare(server: Server, mode: str, durability: str, deadline: float) -> Non
     server.id = found[0]
     if mode != "r" and health.forgets():
         caller.warn(FORGETS.format(server.shown))
+
+
+def _check_format(server: Server, found: bytes | None) -> None:
+    if found is None or not found.isdigit():
+        raise NotAStore(
+            f"{server.shown}: another program changed what the store says of its format ({found!r}); set it: HSET "
+            f"{server.own.identity.decode()} format {FORMAT}",
+            path=server.shown,
+        )
+    if int(found) > FORMAT:
+        raise NotAStore(f"{server.shown}: a later release made this store; upgrade this library", path=server.shown)
 
 
 def make_store(server: Server, store_id: bytes) -> bool:
@@ -82,7 +92,10 @@ def _identity(server: Server, mode: str) -> list[Any]:
         return _made(server, os.urandom(ID_BYTES))
     found: list[Any] = server.command(own.identity, b"HMGET", own.identity, b"id", b"format")
     if found[0] is None:
-        raise StoreNotFound(f"there is no store at {server.shown}", path=server.shown)
+        raise StoreNotFound(
+            f'there is no store at {server.shown}: check the prefix and the database of the URL; mode="c" makes one',
+            path=server.shown,
+        )
     return found
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from store.engines.bodies import LEAST_BYTES, Bodies, Body
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, successor
+from store.engines.redis.errors import disordered
 from store.engines.redis.packing import LISTED_BYTES, MAX_BYTES, unpack, unpack_sealed
 from store.engines.redis.scripts.reading import COUNT, GET, GET_CHANGED, SCAN
 from store.engines.redis.scripts.script import MAX_RECORDS, Script
@@ -99,25 +101,26 @@ class Reading:
     ) -> Page:
         if namespace is None:
             return self._scan_all(order, after, until, limit, fields)
-        server = self._server
-        keys = server.keys(namespace)
-        number = min(limit, MAX_RECORDS)
-        more, position, number_there, *found = self._run(
-            SCAN,
-            (keys.rows, keys[_INDEX[order]], keys.meta),
-            (
-                server.id, order.value, _SHOWN[fields], number, PAGE_BYTES, int(reverse),
-                *_bounds(order, after, until, prefix, reverse),
-            ),
-        )  # fmt: skip
-        there = _named(found)
-        if fields is Fields.SEALED:
-            items: list[Any] = unpack_sealed(namespace, there)
-        else:
-            items = [unpack(packed, namespace, name, fields) for name, packed in there]
-        if more and order is Order.NAME:  # a name that no client of ours wrote is no cursor
-            return Page(items, items[-1].name if items else None)
-        return Page(items, _cursor(order, position, number_there) if more else None)
+        keys = self._server.keys(namespace)
+        how = order.value, _SHOWN[fields], min(limit, MAX_RECORDS), PAGE_BYTES, int(reverse)
+        bounds = _bounds(order, after, until, prefix, reverse)
+        before = None
+        while True:
+            more, position, number, *found = self._run(
+                SCAN, (keys.rows, keys[_INDEX[order]], keys.meta), (self._server.id, *how, *bounds)
+            )
+            items = _unpacked(found, namespace, fields)
+            if not more or order is not Order.NAME:
+                return Page(items, _cursor(order, position, number) if more else None)
+            # A name that no client of ours wrote is no cursor, and the server may not have them in their order.
+            last = encoded(items[-1].name) if items else position
+            before = encoded(after) if before is None and after is not None else before
+            if before is not None and (last >= before if reverse else last <= before):
+                raise disordered(keys.names, self._server.shown)
+            if items:
+                return Page(items, items[-1].name)
+            before = last
+            bounds = (bounds[0], b"(" + last) if reverse else (b"(" + last, bounds[1])
 
     def _scan_all(self, order: Order, after: Any, until: Any, limit: int, fields: Fields) -> Page:
         """A page of the first namespace that has one; the cursor is that namespace and a cursor there.
@@ -149,13 +152,13 @@ class Reading:
         if namespace is None:
             return tuple((space, self.end(space)) for space in self.spaces())
         server = self._server
-        return int(server.field(namespace, b"next") or 0)
+        return server.number(namespace, "next")
 
     def count(self, namespace: str, now: float) -> tuple[int, float]:
         server = self._server
         keys = server.keys(namespace)
         number, until = self._run(COUNT, (keys.rows, keys.expiry, keys.meta), (server.id, expiry_text(now)))
-        return number, math.inf if until is None else float(until)
+        return max(number, 0), math.inf if until is None else float(until)
 
     def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
         found: list[str] = []
@@ -168,11 +171,15 @@ class Reading:
 
     def spaces(self) -> list[str]:
         """All namespaces that ever had records, in order."""
-        return sorted(decoded(name) for name in self._server.spaces())
+        found: list[str] = []
+        for name in self._server.spaces():
+            with suppress(UnicodeDecodeError):  # no name of ours
+                found.append(decoded(name))
+        return sorted(found)
 
     def stored_bytes(self) -> int:
         """The bytes of all names and rows; the server takes more, for its own structures."""
-        return sum(int(self._server.field(space, b"bytes") or 0) for space in self.spaces())
+        return sum(self._server.number(space, "bytes") for space in self.spaces())
 
     def totals(self, namespace: str, now: float) -> list[Total]:
         """As `Engine.totals`; it reads all headers."""
@@ -201,8 +208,22 @@ def _cursor(order: Order, position: bytes, number: bytes) -> Cursor | None:
     """
     if not position:
         return None
-    score = float(position)
-    return int(score) if order is Order.INSERTED else (score, struct.unpack(">Q", number)[0])
+    if order is Order.EXPIRY:
+        return float(position), int.from_bytes(number.ljust(8, b"\0"), "big")
+    return inserted_after(position)
+
+
+def inserted_after(score: bytes) -> Cursor:
+    """The cursor behind an entry of the index by id: an int, but for a score that another program gave it."""
+    found = float(score)
+    return int(found) if found.is_integer() else found
+
+
+def _unpacked(found: Sequence[bytes], namespace: str, fields: Fields) -> list[Any]:
+    """The items of what SCAN returns."""
+    if fields is Fields.SEALED:
+        return unpack_sealed(namespace, _named(found))
+    return [unpack(packed, namespace, name, fields) for name, packed in _named(found)]
 
 
 def _named(found: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
@@ -222,10 +243,10 @@ def _bounds(order: Order, after: Any, until: Any, prefix: str, reverse: bool) ->
     if order is Order.NAME:
         return _between(after, until, prefix, reverse)
     if not reverse:
-        return b"-inf" if after is None else b"(%d" % after, b"+inf" if until is None else b"%d" % until
+        return b"-inf" if after is None else b"(%r" % after, b"+inf" if until is None else b"%r" % until
     if after is not None and (until is None or after <= until):
-        return b"-inf", b"(%d" % after
-    return b"-inf", b"+inf" if until is None else b"%d" % until
+        return b"-inf", b"(%r" % after
+    return b"-inf", b"+inf" if until is None else b"%r" % until
 
 
 def _between(after: str | None, until: str | None, prefix: str, reverse: bool) -> tuple[bytes, bytes]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 
 from store.engines.contract import Engine, every_row
 from store.engines.redis.engine import RedisEngine
 from store.engines.redis.location import parse
 from store.engines.redis.opening import make_store, open_redis
 from store.engines.redis.server import server_at
-from store.engines.registry import is_in_transaction
-from store.engines.restoring import Check, Progress, Report, Restored, batches, checked, opened_backup
-from store.errors import StorageError, StoreError, Unsupported
+from store.engines.restoring import Check, Progress, Report, Restored, batches, checked_backup, require_same_store
+from store.errors import Unsupported
 
 
 def restore(
@@ -24,11 +24,7 @@ def restore(
     timeout: float,
 ) -> tuple[Restored, bool]:
     """The contract of `store.engines.registry.restorers`, in steps: run it again if it was interrupted."""
-    if is_in_transaction():
-        raise StoreError("nothing can be restored inside a transaction; leave the block first")
-    source = opened_backup(backup, timeout)
-    try:
-        found = checked(source, check_of(source.id))
+    with checked_backup(backup, timeout, check_of) as (source, found):
         if found.parts:
             raise Unsupported(
                 f"{backup} has large values in files, which the engine 'redis' does not have; copy it instead, which "
@@ -36,29 +32,11 @@ def restore(
                 engine="redis",
                 feature="files of large values",
             )
-        target, was_there = _target(source, location, timeout)
-        try:
+        was_there = not make_store(server_at(parse(location)), source.id)
+        with closing(open_redis(location, mode="w", timeout=timeout, durability="normal")) as target:
+            require_same_store(source.id, target, "a prefix")
             _replace(source, target, Report(progress, found.database_bytes))
-        finally:
-            target.close()
-    finally:
-        source.close()
     return found, was_there
-
-
-def _target(source: Engine, location: str, timeout: float) -> tuple[RedisEngine, bool]:
-    """The store to write to, made with the id of the backup where there is none; and whether it was there."""
-    place = parse(location)
-    was_there = not make_store(server_at(place), source.id)
-    target = open_redis(location, mode="w", timeout=timeout, durability="normal")
-    if target.id != source.id:
-        target.close()
-        raise StorageError(
-            f"{place.shown} is another store, or one that a backup of another was restored to, and was not touched; "
-            "restore to a prefix that has no store",
-            path=place.shown,
-        )
-    return target, was_there
 
 
 def _replace(source: Engine, target: RedisEngine, report: Report) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
-from weakref import WeakSet, WeakValueDictionary, finalize
+from weakref import WeakSet, finalize
 
 import redis
 
@@ -17,24 +14,27 @@ from store.engines.leases import Leases
 from store.engines.redis.causes import DRIVER_ERRORS
 from store.engines.redis.client import Client, Followers
 from store.engines.redis.confirming import Confirmation
-from store.engines.redis.errors import translated
+from store.engines.redis.errors import damaged, translated
 from store.engines.redis.keeping import RedisLeases
 from store.engines.redis.keys import keys_of, store_keys
 from store.engines.redis.listening import Listening
 from store.engines.redis.location import Location
 from store.engines.redis.nodes import Cluster, Single, Topology, ask
-from store.engines.redis.scripts.script import NO_SPACE, Script
+from store.engines.redis.scripts.script import CONFLICT, DAMAGED, LEASED, NO_IDENTITY, NO_SPACE, Script
 from store.engines.redis.scripts.spaces import ADD_SPACE, MAKE_SPACE
-from store.engines.registry import in_transaction
+from store.engines.servers import Servers
 from store.engines.visitors import Visitors
 from store.errors import StorageError
-from store.system import forking, running
-from store.system.clock import steady_clock
+from store.system import running
+from store.system.clock import awake_or_not, steady_clock
+from store.system.yielding import Mutex
 
 LEAST_SECONDS = 5.0
 """How long a server is waited for at least, however short the timeout: that is meant for locks of others."""
 PAUSE = 0.01  # seconds between two looks for a primary among the servers of a URL
 CLOCK_SECONDS = 60.0  # how long a measured offset of the server's clock is used
+OUR_WORDS = CONFLICT, LEASED, NO_SPACE, NO_IDENTITY, DAMAGED
+"""With which errors of our scripts begin that are for the caller of `Server.run`."""
 
 
 class Server:
@@ -61,7 +61,7 @@ class Server:
         self._known_sealers: set[bytes] = set()
         self._offset = 0.0
         self._offset_at = -2 * CLOCK_SECONDS
-        self._mutex = threading.RLock()
+        self._mutex = Mutex()
 
     def _place(self) -> BufferedPlace:
         assert self.make_buffer is not None
@@ -171,24 +171,20 @@ class Server:
             raise translated(redis.ResponseError("ANOTHERSTORE"), self.shown)
         return found
 
+    def number(self, namespace: str, field: str) -> int:
+        """A field of the namespace's `meta` that counts something; 0 if it has none. Raises: StorageError."""
+        found = self.field(namespace, field.encode())
+        if found is None:
+            return 0
+        try:
+            return int(found)
+        except ValueError as exc:
+            raise damaged(field, self.keys(namespace).meta, self.shown) from exc
+
     def spaces(self) -> list[bytes]:
         """The names of all namespaces that ever had records."""
         found: list[bytes] = self.command(self.own.spaces, b"ZRANGE", self.own.spaces, 0, -1)
         return found
-
-    def every_key(self, prefix: str, count: int) -> Iterator[list[bytes]]:
-        """All keys that begin with the prefix, in lists, of all nodes."""
-        pattern = _GLOB.sub(rb"\\\g<0>", prefix.encode()) + b"*"
-        for node in self.client.topology.primaries():
-            cursor = b"0"
-            while True:
-                try:
-                    cursor, keys = ask(node, b"SCAN", cursor, b"MATCH", pattern, b"COUNT", count)
-                except DRIVER_ERRORS as exc:
-                    raise translated(exc, self.shown) from exc
-                yield keys
-                if cursor == b"0":
-                    break
 
     def make_space(self, namespace: str) -> None:
         """Make a namespace, known to the store before it has records. Raises: StorageError."""
@@ -221,13 +217,16 @@ class Server:
     # -- the clock
 
     def now(self) -> float:
-        """The time of the server, in Unix seconds; off by at most half a round trip to it."""
+        """The time of the server, in Unix seconds; off by at most half a round trip to it.
+
+        Between two questions a steady clock counts: this machine's own time may be set, and tests stop it.
+        """
         if steady_clock() - self._offset_at > CLOCK_SECONDS:
-            before = time.time()
+            before = awake_or_not()
             seconds, micros = self.command(self.own.identity, b"TIME")
-            self._offset = int(seconds) + int(micros) / 1e6 - (before + time.time()) / 2
+            self._offset = int(seconds) + int(micros) / 1e6 - (before + awake_or_not()) / 2
             self._offset_at = steady_clock()
-        return time.time() + self._offset
+        return awake_or_not() + self._offset
 
     # -- the life of a process
 
@@ -243,7 +242,7 @@ class Server:
 
     def renew(self) -> None:
         """In a forked child: leave the parent's connections alone, and begin with none."""
-        self._mutex = threading.RLock()
+        self._mutex = Mutex()
         self.leases.renew()
         for handle in list(self.handles):
             handle.bodies.renew()
@@ -252,44 +251,13 @@ class Server:
             self._client.renew()
 
 
-OUR_WORDS = ("CONFLICT", "LEASED", NO_SPACE, "NOIDENTITY")
-
-
-_GLOB = re.compile(rb"[\\*?\[\]]")
-
-
-_servers: WeakValueDictionary[str, Server] = WeakValueDictionary()
-_every: WeakSet[Server] = WeakSet()
-
-
-class _Lock:
-    """The lock of the table of servers, which a forked child renews."""
-
-    def __init__(self) -> None:
-        self.renew()
-
-    def renew(self) -> None:
-        self.mutex = threading.RLock()
-
-
-_lock = _Lock()
+_servers: Servers[str, Server] = Servers()
 
 
 def server_at(location: Location) -> Server:
     """The server of a location, one for each process."""
-    with _lock.mutex:
-        server = _servers.get(location.shown)
+    with _servers.mutex:
+        server = _servers.by_key.get(location.shown)
         if server is None or (server.location != location and not server.handles):
-            server = _servers[location.shown] = Server(location)
-            _every.add(server)
+            server = _servers.add(location.shown, Server(location))
         return server
-
-
-def _after_fork_in_child() -> None:
-    _lock.renew()
-    for server in list(_every):
-        server.renew()
-
-
-in_transaction.append(lambda: any(server.is_in_transaction() for server in list(_every)))
-forking.register(forking.Stage.ENGINES, in_child=_after_fork_in_child)

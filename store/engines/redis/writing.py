@@ -12,7 +12,7 @@ from store.engines.contract import Applied, Change, Check, Delete, Load
 from store.engines.polling import Polling
 from store.engines.redis.errors import translated
 from store.engines.redis.packing import MAX_BYTES, pack
-from store.engines.redis.scripts.script import CONFLICT, LEASED, MAX_RECORDS, NO_SPACE, Script
+from store.engines.redis.scripts.script import CONFLICT, DAMAGED, LEASED, MAX_RECORDS, NO_SPACE, Script
 from store.engines.redis.scripts.writing import APPLY, CLEAR, FREE, RESEAL
 from store.engines.redis.server import Server
 from store.engines.redis.writing_steps import Steps, encoded, rows_of, steps_of, steps_of_several
@@ -26,7 +26,7 @@ WRITTEN_KEYS = 7  # of those of a namespace, which APPLY takes
 
 
 class Writing:
-    """Makes changes by one script each. `unconfirmed` is left behind by one that too few copies have confirmed."""
+    """Makes changes, one script each. `commit` and `commit_several` return the OutcomeUnknown that others raise."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -133,6 +133,8 @@ class Writing:
                 if text.startswith(NO_SPACE):
                     server.make_space(steps.missing(text))
                     continue
+                if text.startswith(DAMAGED):
+                    raise steps.damaged(text, server.keys, server.shown) from None
                 if text.startswith(CONFLICT):
                     raise steps.conflict(text) from None
                 if not text.startswith(LEASED):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from store.engines.contract import ABSENT, ANY, Change, Delete, Expected, Load, Put
-from store.engines.redis.keys import slot_of
+from store.engines.redis.errors import damaged
+from store.engines.redis.keys import Keys, slot_of
 from store.engines.redis.packing import MAX_BYTES, STAMP_ABSENT, STAMP_ANY, pack, pack_stamp
 from store.engines.redis.scripts.script import MAX_RECORDS
 from store.engines.redis.scripts.writing import CHECK, CHECK_VERSION, DELETE, LOAD, PUT
 from store.engines.registry import ONE_NAMESPACE, supported
-from store.errors import Conflict, Unsupported, label
+from store.errors import Conflict, StorageError, Unsupported, label
 from store.rows.row import Row
 
 STEP = 5  # arguments of each step
@@ -55,6 +56,12 @@ class Steps:
             if place < 0
             else (decoded(self._steps[place * STEP + 1]), self._namespace_of(place))
         )
+
+    def damaged(self, error: str, keys: Callable[[str], Keys], where: str) -> StorageError:
+        """The error for a script's `DAMAGED number field`."""
+        _, number, field = error.split()[:3]
+        of_space = keys(self.namespaces[int(number)])
+        return damaged(field, of_space.changes if field == "changes" else of_space.meta, where)
 
     def missing(self, error: str) -> str:
         """The namespace that a script's `NOSPACE number` did not find."""

@@ -351,12 +351,7 @@ class ShardedStore(MutableMapping[str, V]):
 
     def __repr__(self) -> str:
         where = f"<{type(self).__name__} {self.location!r} namespace={self.namespace!r} shards={len(self.stores)}"
-        if self.opened.closed:
-            return f"{where} closed>"
-        try:
-            return f"{where} {len(self)} records>"
-        except StoreError as exc:  # a repr must not raise: it is used to look for the fault
-            return f"{where} unreadable: {type(exc).__name__}>"
+        return reading.shown(self.opened, where, self.__len__)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self.stores[0].__reduce__(), self.namespace, len(self.stores), self.kind)

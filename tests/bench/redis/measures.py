@@ -28,7 +28,7 @@ TITLES = {
 OPERATIONS = ("get", "set", "edit")  # those of many clients at once
 HEADS = {"get": "get", "set": "set", "edit": "session"}  # how tables of many clients name them
 
-FULL = Plan(clients=(1, 8), rounds=13, seconds=0.04, bulk_rounds=3, client_seconds=0.4)
+FULL = Plan(clients=(1, 8), rounds=21, seconds=0.03, bulk_rounds=3, client_seconds=0.4)
 QUICK = Plan(sizes=(1000,), clients=(1, 8), rounds=7, seconds=0.02, bulk_rounds=3, client_seconds=0.3)
 
 

@@ -46,8 +46,8 @@ def lines(results: Results, took: str, *, quick: bool) -> list[str]:
         f"against *{BARE}*, which sends the same scripts and rows through `redis.Redis` or `redis.RedisCluster`, with "
         "`pickle` alone: no seal, no check.",
         "*At best* is the ratio of the fastest rounds, which other programs on the machine disturb the least. The "
-        "servers run on the same machine, with an append-only file that is synced each second; so a round trip is as "
-        "short as it gets, and what the store adds to it is seen best.", "",
+        "servers run on the same machine, with an append-only file in memory, so a round trip is as short as it gets, and "
+        "what the store adds to it is seen best.", "",
         "redis-py reads answers in Python, but for the tables *with hiredis*, its parser in C.", "",
         "*redis-py, a key for each* stores less: it has no order, no count, no seal, no list of names and nothing to "
         "watch. A session is loaded, changed and saved: by `Sessions` for the store, by two commands for the others.", "",

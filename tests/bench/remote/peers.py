@@ -44,7 +44,7 @@ class Kind(NamedTuple):
     note: str = ""
 
     def missing(self) -> list[str]:
-        return [module for module in self.modules if find_spec(module) is None]
+        return [module for module in self.modules if not _is_there(module)]
 
 
 class Roster(NamedTuple):
@@ -76,3 +76,9 @@ def changed(value: Any) -> Any:
 def batches(pairs: Pairs) -> Iterable[Pairs]:
     for start in range(0, len(pairs), BATCH):
         yield pairs[start : start + BATCH]
+
+
+def _is_there(module: str) -> bool:
+    """Whether a module can be imported; one in a package that is missing is looked up in vain, not with an error."""
+    package = module.partition(".")[0]
+    return find_spec(package) is not None and find_spec(module) is not None

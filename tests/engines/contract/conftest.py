@@ -8,20 +8,12 @@ from typing import Any
 
 import pytest
 from sealed_rows import NOW
+from server_urls import SERVERS, url_fixture
 
 from store.engines.contract import Engine
 from store.engines.registry import engines
 from store.errors import StoreError
 
-# Engine → scheme of its URLs.
-SERVERS = {
-    "postgres": "postgresql",
-    "pgbouncer": "postgresql",
-    "pgrows": "postgresql",
-    "redis": "redis",
-    "valkey": "redis",
-    "redis-cluster": "redis",
-}
 Opener = Callable[[], Engine]
 
 
@@ -34,7 +26,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def location(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """Where the engine opens a new store."""
     if kind in SERVERS:
-        url: str = request.getfixturevalue(f"{kind.replace('-', '_')}_url")
+        url: str = request.getfixturevalue(url_fixture(kind))
         return url
     places = {"sqlite": str(tmp_path / "contract.db"), "memory": ":memory:"}
     if kind not in places:

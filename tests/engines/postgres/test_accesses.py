@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -138,38 +138,6 @@ def test_notes_of_records_that_are_gone_do_not_pile_up(
         accesses.note("a")
         accesses.flush()
     assert len(noted(postgres_url)) == 1 + sum(not str(number).startswith("1") for number in range(3_000))
-
-
-def test_many_processes_note_the_same_names(s: Store[int], accesses: PostgresAccesses, crowd: Callable[..., Any]) -> None:
-    s.update({f"k{number}": number for number in range(100)})
-    program = """
-        with Store(sys.argv[1]) as s:
-            accesses = s.opened.engine.eviction.accesses("", 1000)
-            for step in range(30):
-                for number in range(100):
-                    accesses.note(f"k{number * (1 if int(sys.argv[2]) % 2 else -1) % 100}")
-                accesses.count(hits=1)
-                accesses.flush()
-            print(json.dumps(accesses.gathering.figures))
-            accesses.close()
-    """
-    assert crowd(4, program, s.location) == [[0, 0, 0]] * 4, "all could be brought"
-    assert accesses.figures() == Figures(120, 0, 0)
-    assert all(use is not None and use.frequency > 5 for use in accesses.uses([f"k{number}" for number in range(100)]))
-
-
-def test_reader_notes_nothing(s: Store[int], accesses: PostgresAccesses, postgres_url: str, trips: list[int]) -> None:
-    with Store[int](postgres_url, mode="r") as reader:
-        of_reader = accesses_of(reader)
-        of_reader.note("a")
-        of_reader.count(hits=1)
-        of_reader.reset()
-        of_reader.flush()
-        assert trips == []
-        accesses.note("b")
-        accesses.flush()
-        assert [use is not None for use in of_reader.uses(["a", "b"])] == [False, True]
-        of_reader.close()
 
 
 def test_version_one_is_migrated(s: Store[int], postgres_url: str) -> None:

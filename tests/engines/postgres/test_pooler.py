@@ -85,7 +85,7 @@ def test_settings_that_another_client_left_in_a_session_do_not_count(s, pgbounce
         s["a"] = 1
         with s.transaction():
             s["b"] = s["a"] + 1
-            conn = s.opened.engine.handle.server.visitor().conn
+            conn = s.opened.engine.handle.server.visitors.current().conn
             assert _settings(conn)[1:] == ("pg_catalog, pg_temp", "local", "1min")
             assert conn.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
         assert dict(s) == {"a": 1, "b": 2}

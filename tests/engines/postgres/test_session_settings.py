@@ -35,7 +35,7 @@ def role_url(role: str, postgres_url: str) -> str:
 def shown(s: Store[Any], setting: str) -> str:
     """A setting inside a transaction of the store."""
     with s.transaction():
-        return str(s.opened.engine.handle.server.visitor().conn.execute(f"SHOW {setting}").fetchone()[0])
+        return str(s.opened.engine.handle.server.visitors.current().conn.execute(f"SHOW {setting}").fetchone()[0])
 
 
 class TestRole:

@@ -152,38 +152,6 @@ def test_server_without_memory_or_away_is_no_error(own_redis: Callable[..., Redi
         accesses.close()
 
 
-def test_many_processes_note_the_same_names(s: Store[int], accesses: RedisAccesses, crowd: Callable[..., Any]) -> None:
-    program = """
-        with Store(sys.argv[1]) as s:
-            accesses = s.opened.engine.eviction.accesses("", 1000)
-            for step in range(30):
-                for number in range(100):
-                    accesses.note(f"k{number}")
-                accesses.count(hits=1)
-                accesses.flush()
-            print(json.dumps(accesses.gathering.figures))
-            accesses.close()
-    """
-    assert crowd(4, program, s.location) == [[0, 0, 0]] * 4, "all could be brought"
-    assert accesses.figures() == Figures(120, 0, 0)
-    uses = accesses.uses([f"k{number}" for number in range(100)])
-    assert sum(use is not None and use.frequency > 5 for use in uses) > 95
-
-
-def test_reader_notes_nothing(s: Store[int], accesses: RedisAccesses, redis_url: str) -> None:
-    with Store[int](redis_url, mode="r") as reader:
-        of_reader = accesses_of(reader)
-        of_reader.note("a")
-        of_reader.count(hits=1)
-        of_reader.reset()
-        of_reader.flush()
-        accesses.note("b")
-        accesses.flush()
-        assert [use is not None for use in of_reader.uses(["a", "b"])] == [False, True]
-        assert accesses.figures() == Figures(0, 0, 0)
-        of_reader.close()
-
-
 def test_live_bytes_are_a_field_that_writes_keep(s: Store[int], trips: list[Any]) -> None:
     eviction = s.opened.engine.eviction
     trips.clear()

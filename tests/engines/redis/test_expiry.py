@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
 from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis_server import RedisServer
 
 from store import Store
+from store.engines.contract import Fields, Order, in_pages
 from store.errors import Tampered
 
 SESSION = {"user": 1_234_567, "cart": ["a thing", "another"], "csrf": "x" * 40, "seen": 1_800_000_000.5}
@@ -72,6 +77,30 @@ def test_purge_leaves_what_was_written_meanwhile(s: Store[Any], clock: Any, monk
     monkeypatch.setattr(engine, "scan", writing)
     assert s.purge() == 598
     assert len(s) == 2 and set(s.values()) == {"new"}
+
+
+@pytest.fixture
+def english(tmp_path: Path) -> dict[str, str]:
+    """The variables of a language in which texts have another order than their bytes."""
+    made = subprocess.run(
+        ["localedef", "-i", "en_US", "-f", "UTF-8", str(tmp_path / "en_US.UTF-8")], capture_output=True, check=False
+    )
+    if not (tmp_path / "en_US.UTF-8").is_dir():
+        pytest.skip(f"LOCALE CANNOT BE MADE HERE: {made.stderr.decode()}")
+    return {"LOCPATH": str(tmp_path), "LC_ALL": "en_US.UTF-8"}
+
+
+@pytest.mark.skipif(shutil.which("localedef") is None, reason="LOCALEDEF IS NOT INSTALLED")
+def test_pages_by_expiry_on_a_server_of_another_language(english: dict[str, str], own_redis: Any, clock: Any) -> None:
+    """Many records expire at one moment, and a page begins in the middle of them: Lua compares texts by language."""
+    server = own_redis(locale=english)
+    assert server.ask("EVAL", "return ('a' < 'B') and 1 or 0", 0) == 1  # bytes: no
+    with Store[Any](f"{server.url}?prefix=a:", clock=clock) as s:
+        fill(s, 0, 700, ttl=10)
+        for limit in (1, 7, 100):
+            pages = in_pages(s.opened.engine, "", Order.EXPIRY, limit=limit, fields=Fields.LISTED)
+            found = [item.name for item in islice(pages, 1000)]
+            assert found == [f"{number:032x}" for number in range(700)], limit
 
 
 @pytest.mark.damaged

@@ -57,9 +57,10 @@ def test_the_host_that_is_meant_is_shown():
     assert shown("redis://") == "redis://localhost" and shown("redis://:secret@/0") == "redis://localhost/0"
 
 
-def test_parameters_that_would_decode_the_bytes_of_records_are_refused():
-    with pytest.raises(ValueError, match=r"decode_responses= in the URL: records are bytes.*leave it out"):
-        parse("redis://h/0?decode_responses=True")
+@pytest.mark.parametrize("ours", ["decode_responses=True", "protocol=3", "retry_on_timeout=yes"])
+def test_parameters_that_the_engine_sets_itself_are_refused(ours):
+    with pytest.raises(ValueError, match=rf"{ours.partition('=')[0]}= in the URL: the engine.*leave it out"):
+        parse(f"redis://h/0?{ours}")
 
 
 @pytest.mark.parametrize(

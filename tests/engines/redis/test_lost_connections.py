@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -144,6 +145,26 @@ def test_lost_answer_while_others_write(line: Line) -> None:
     line.proxy.plan(SERVER, 1, lambda link: (line.direct.__setitem__("a", "newer"), link.cut())[1])
     line.behind["a"] = 2
     assert line.direct["a"] == "newer" and line.direct.record("a").revision == 3
+
+
+@pytest.mark.parametrize("seconds", [100, -100])
+def test_lost_answer_after_the_clock_of_this_machine_was_set(
+    line: Line, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write is looked for in the stream back to its own time, by the clock of the server."""
+    line.reset()
+    time_before = time.time
+    monkeypatch.setattr(time, "time", lambda: time_before() + seconds)
+    assert abs(line.behind.opened.engine.now() - time_before()) < 10
+
+    def others_write(link: Link) -> Any:
+        line.direct["a"] = "newer"
+        line.direct.update({f"n{number}": number for number in range(900)})
+        return link.cut()
+
+    line.proxy.plan(SERVER, 1, others_write)
+    line.behind["a"] = 2
+    assert line.direct["a"] == "newer"
 
 
 def test_lost_answer_and_a_clear_in_between(line: Line) -> None:

@@ -1,4 +1,4 @@
-"""What is looked at when a store is opened: each error says what to do, and doing it works."""
+"""What is checked when a store is opened: each error says what to do, and doing it works."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def driver(request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize(("serve", "says"), [
     (http, "no Redis or Valkey server .*check host and port"),
-    (ending, "cannot be reached.*if it speaks TLS there, use rediss://"),
+    (ending, "cannot be reached.*if it speaks TLS, use rediss://"),
     (silent, "cannot be reached.*Check that it is up"),
     (protected, "protected mode.*requirepass.*or set protected-mode no"),
 ])  # fmt: skip
@@ -216,7 +216,7 @@ def test_tls(own_redis: Callable[..., RedisServer], certificates: Certificates) 
     server = own_redis(certificates=certificates)
     with pytest.raises(StorageError, match=r"no TLS connection.*\?ssl_ca_certs=file"):
         Store(server.url)
-    with pytest.raises(StorageError, match="if it speaks TLS there, use rediss://"):
+    with pytest.raises(StorageError, match="if it speaks TLS, use rediss://"):
         Store(server.url.replace("rediss:", "redis:"))
     with Store[Any](f"{server.url}?ssl_ca_certs={certificates.authority}") as s:
         operate(s)
@@ -244,7 +244,7 @@ def test_tls_where_the_server_has_none(hurried: None, redis: RedisServer) -> Non
 def test_replica_is_read_only(hurried: None, replicated: Callable[..., Replicated]) -> None:
     group = replicated(replicas=1)
     (replica,) = group.replicas
-    with pytest.raises(StoreNotFound):
+    with pytest.raises(StoreNotFound, match=r'check the prefix and the database of the URL; mode="c" makes one'):
         Store(replica.url, mode="r")
     with Store[Any](group.url) as s:
         s.update(a=1, b=[2])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from server_urls import url_fixture
 
 from store import Store
 
@@ -13,7 +14,7 @@ from store import Store
 @pytest.fixture(params=["postgres", "redis", "redis-cluster"])
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of a new store; skips where `--engine` does not name that engine."""
-    found: str = request.getfixturevalue(f"{request.param.replace('-', '_')}_url")
+    found: str = request.getfixturevalue(url_fixture(request.param))
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from store.engines.access_table import FIRST_FREQUENCY as FIRST
 from store.engines.access_table import LOG_FACTOR, MAX_FREQUENCY, MAX_SLOTS, TICKS
-from store.engines.redis.scripts.script import SAME_STORE, Script
+from store.engines.redis.scripts.script import Script, same_store
 
 _HALF = LOG_FACTOR // 2
 _MINUTE = 60 * TICKS
@@ -16,10 +16,8 @@ _MINUTE = 60 * TICKS
 # Returns how many records there are, then name and head of each chosen row. Each set of ranks is as likely as any
 # other: R. W. Floyd, in J. Bentley, "Programming Pearls: A Sample of Brilliance", 1987.
 SAMPLE = Script(
-    SAME_STORE
+    same_store(3)
     + """
-local wrong = another(redis.call('HGET', KEYS[3], 'id'), ARGV[1])
-if wrong then return wrong end
 local total, number = redis.call('ZCARD', KEYS[2]), #ARGV - 1
 local found = {total}
 local function add(name)
@@ -122,10 +120,8 @@ return 1
 
 # KEYS accesses meta; ARGV id, then in one string the 4 bytes of each hash. Returns the two words of each.
 USES = Script(
-    SAME_STORE
+    same_store(2)
     + f"""
-local wrong = another(redis.call('HGET', KEYS[2], 'id'), ARGV[1])
-if wrong then return wrong end
 local slots = redis.call('STRLEN', KEYS[1]) / 8
 if slots < 2 or slots > {MAX_SLOTS} or slots % 2 ~= 0 then return '' end
 local found = {{}}

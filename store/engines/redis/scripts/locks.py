@@ -12,7 +12,8 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local lock = redis.call('HMGET', KEYS[1], 'owner', 'until', 'fence')
 local fence = tonumber(lock[3] or 0)
-if lock[1] and tonumber(lock[2]) > now then
+if not (fence and fence >= 0 and fence < 2 ^ 53) then fence = 0 end -- another program wrote it: the time is greater
+if lock[1] and (tonumber(lock[2] or 0) or 0) > now then
   if lock[1] ~= ARGV[1] then return 0 end
   return fence -- the answer to the first attempt was lost
 end

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from store.engines.redis.scripts.script import SAME_STORE, Script
+from store.engines.redis.scripts.script import WITHOUT_BODY, Script, same_store
 
-# KEYS rows meta; ARGV id, bytes of each row (0: all; -1: all but the body), most bytes, names…
-GET = Script(
-    SAME_STORE
+# The part of a row that is shown: so many bytes; 0: all; -1: all but the body.
+_SHOWN_OF = (
+    WITHOUT_BODY
     + """
-local wrong = another(redis.call('HGET', KEYS[2], 'id'), ARGV[1])
-if wrong then return wrong end
+local function shown_of(row, shown)
+  if shown > 0 then return row:sub(1, shown) end
+  return shown < 0 and without_body(row) or row
+end
+"""
+)
+
+# KEYS rows meta; ARGV id, bytes of each row as in `shown_of`, most bytes, names…
+GET = Script(
+    same_store(2)
+    + _SHOWN_OF
+    + """
 local found = redis.call('HMGET', KEYS[1], unpack(ARGV, 4))
 local shown, total = tonumber(ARGV[2]), 0
 for i, row in ipairs(found) do
   if row then
-    if shown > 0 then found[i] = row:sub(1, shown)
-    elseif shown < 0 then found[i] = row:sub(1, #row - struct.unpack('<I4', row, 42)) end
+    found[i] = shown_of(row, shown)
     total = total + #found[i]
   end
 end
@@ -28,17 +37,14 @@ return found
 # KEYS rows meta; ARGV id, most bytes, then pairs of a name and the seal that the client has with its body, or ''.
 # For a row with that seal all but the body.
 GET_CHANGED = Script(
-    SAME_STORE
+    same_store(2)
+    + WITHOUT_BODY
     + """
-local wrong = another(redis.call('HGET', KEYS[2], 'id'), ARGV[1])
-if wrong then return wrong end
 local found, total = {}, 0
 for i = 3, #ARGV, 2 do
   local row, seal = redis.call('HGET', KEYS[1], ARGV[i]), ARGV[i + 1]
   if row then
-    if seal ~= '' and row:sub(47, 46 + row:byte(46)) == seal then
-      row = row:sub(1, #row - struct.unpack('<I4', row, 42))
-    end
+    if seal ~= '' and row:sub(47, 46 + (row:byte(46) or 0)) == seal then row = without_body(row) end
     total = total + #row
   end
   found[#found + 1] = row
@@ -49,19 +55,24 @@ return found
     "no-writes",
 )
 
-# KEYS rows index meta; ARGV id, order, bytes of each row as in GET, limit, most bytes, reverse, then by the order:
-# inserted: from, to (scores); name: from, to (lexical bounds); expiry: score and id to begin after, last score.
+# KEYS rows index meta; ARGV id, order, bytes of each row as in `shown_of`, limit, most bytes, reverse; then two or
+# three by the order: inserted: from, to (scores); name: from, to (lexical bounds); expiry: score and id to begin
+# after, last score.
 # Returns whether more rows may follow, and after which place in the index: its score or its name, and its id; then
 # name and row by turns. What the index says counts for the place alone: in the order of expiry only rows come that
 # have the expiry that the index says.
 SCAN = Script(
-    SAME_STORE
+    same_store(3)
+    + _SHOWN_OF
     + """
-local wrong = another(redis.call('HGET', KEYS[3], 'id'), ARGV[1])
-if wrong then return wrong end
 local order, shown, reverse = ARGV[2], tonumber(ARGV[3]), ARGV[6] == '1'
 local limit, most = tonumber(ARGV[4]), tonumber(ARGV[5])
 local index, names, members, scores = KEYS[2], nil, nil, nil
+local function is_after(member, id) -- Lua compares texts in the order of the server's language
+  local high, low = struct.unpack('>I4I4', member .. ('\\0'):rep(8))
+  local of_high, of_low = struct.unpack('>I4I4', id)
+  return high > of_high or (high == of_high and low > of_low)
+end
 if order == 'expiry' then
   local first = 0
   if ARGV[7] ~= '' then
@@ -70,7 +81,7 @@ if order == 'expiry' then
     while low < high do
       local middle = math.floor((low + high) / 2)
       local member = redis.call('ZRANGE', index, middle, middle)[1]
-      if member:sub(1, 8) > ARGV[8] then high = middle else low = middle + 1 end
+      if is_after(member, ARGV[8]) then high = middle else low = middle + 1 end
     end
     first = low
   end
@@ -93,10 +104,12 @@ end
 local found, total, looked = {#names == limit and 1 or 0, '', ''}, 0, 0
 for i, name in ipairs(names) do
   local row = redis.call('HGET', KEYS[1], name)
-  if row and scores and (row:byte(33) ~= 1 or struct.unpack('<d', row, 34) ~= tonumber(scores[i])) then row = nil end
+  if row and scores
+      and (#row < 41 or row:byte(33) ~= 1 or struct.unpack('<d', row, 34) ~= tonumber(scores[i])) then
+    row = nil
+  end
   if row then
-    if shown > 0 then row = row:sub(1, shown)
-    elseif shown < 0 then row = row:sub(1, #row - struct.unpack('<I4', row, 42)) end
+    row = shown_of(row, shown)
     if total > 0 and total + #row > most then
       found[1] = 1
       break
@@ -119,10 +132,8 @@ return found
 
 # KEYS rows expiry meta; ARGV id, now. Returns how many records have not expired, and the next expiry.
 COUNT = Script(
-    SAME_STORE
+    same_store(3)
     + """
-local wrong = another(redis.call('HGET', KEYS[3], 'id'), ARGV[1])
-if wrong then return wrong end
 local gone = redis.call('ZCOUNT', KEYS[2], '-inf', ARGV[2])
 local next = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
 return {redis.call('HLEN', KEYS[1]) - gone, next[2] or false}
@@ -130,22 +141,56 @@ return {redis.call('HLEN', KEYS[1]) - gone, next[2] or false}
     "no-writes",
 )
 
-# KEYS rows order names meta; ARGV id, cursor of HSCAN, most records, bytes that they may have. Returns the next
-# cursor, then the names that the index of order does not have, and those that the index of names does not have. The
-# server itself holds the rows of a step: HSCAN without values came with Redis 7.4.
+# KEYS rows order names expiry. Returns how many entries each has, all at one moment.
+SIZES = Script(
+    """
+return {redis.call('HLEN', KEYS[1]), redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]),
+  redis.call('ZCARD', KEYS[4])}
+""",
+    "no-writes",
+)
+
+# KEYS rows expiry; ARGV entries of the index of expiries… Returns those that are there without a row.
+STRAY = Script(
+    """
+local found = {}
+for _, entry in ipairs(ARGV) do
+  local row = redis.call('HGET', KEYS[1], entry:sub(9))
+  if not (row and row:byte(33) == 1 and struct.pack('>I8', struct.unpack('<I8', row)) == entry:sub(1, 8))
+      and redis.call('ZSCORE', KEYS[2], entry) then
+    found[#found + 1] = entry
+  end
+end
+return found
+""",
+    "no-writes",
+)
+
+# KEYS rows order names meta expiry; ARGV id, cursor of HSCAN, most records, bytes that they may have. Returns the
+# next cursor, then the names that the index of order does not have, those that the index of names does not have, and
+# those that an index has in another place. The server itself holds the rows of a step: HSCAN without values came with
+# Redis 7.4.
 UNLISTED = Script(
-    SAME_STORE
+    same_store(4)
     + """
-local wrong = another(redis.call('HGET', KEYS[4], 'id'), ARGV[1])
-if wrong then return wrong end
 local records, bytes = redis.call('HLEN', KEYS[1]), tonumber(redis.call('HGET', KEYS[4], 'bytes') or 0)
-local number = math.floor(tonumber(ARGV[4]) * records / math.max(bytes, 1))
-number = math.max(1, math.min(number, tonumber(ARGV[3])))
-local step = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', number)
-local found = {step[1], {}, {}}
+local number = math.floor(tonumber(ARGV[4]) * records / math.max(bytes or 0, 1))
+if not (number > 1) then number = 1 end -- also if it is none, since `bytes` was not
+local step = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', math.min(number, tonumber(ARGV[3])))
+local found = {step[1], {}, {}, {}}
 for i = 1, #step[2], 2 do
+  local name, row = step[2][i], step[2][i + 1]
+  local scores = {false, redis.call('ZSCORE', KEYS[2], name), redis.call('ZSCORE', KEYS[3], name)}
   for index = 2, 3 do
-    if not redis.call('ZSCORE', KEYS[index], step[2][i]) then table.insert(found[index], step[2][i]) end
+    if not scores[index] then table.insert(found[index], name) end
+  end
+  if #row >= 41 then
+    local id, expiry = struct.unpack('<I8', row), nil
+    if row:byte(33) == 1 then expiry = redis.call('ZSCORE', KEYS[5], struct.pack('>I8', id) .. name) end
+    if scores[2] and tonumber(scores[2]) ~= id or scores[3] and tonumber(scores[3]) ~= 0
+        or row:byte(33) == 1 and not (expiry and tonumber(expiry) == struct.unpack('<d', row, 34)) then
+      table.insert(found[4], name)
+    end
   end
 end
 return found

@@ -16,17 +16,37 @@ from hashlib import sha1
 from store.engines.redis.resp import Part, chunks, parts
 
 ANOTHER_STORE, NO_SPACE, CONFLICT, LEASED = "ANOTHERSTORE", "NOSPACE", "CONFLICT", "LEASED"
-TOO_MUCH, UNKNOWN, NO_IDENTITY = "TOOMUCH", "UNKNOWN", "NOIDENTITY"
+TOO_MUCH, UNKNOWN, NO_IDENTITY, DAMAGED = "TOOMUCH", "UNKNOWN", "NOIDENTITY", "DAMAGED"
 MAX_RECORDS = 1000
 """That one script reads or writes: one that took 6 seconds was a failover."""
 KEPT_HEADS = 256  # beginnings of a script's commands, one for each set of keys
 
-SAME_STORE = """
-local function another(found, id)
-  if found and found ~= id then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
+WITHOUT_BODY = """
+-- A row up to its body; whole, if another program wrote something else there: the client names the record.
+local function without_body(row)
+  local size = #row < 46 and 0 or struct.unpack('<I4', row, 42)
+  return size > #row - 46 and row or row:sub(1, #row - size)
 end
 """
-"""The beginning of a script that must not touch another store."""
+LEASE_END = """
+-- When a lease or a wait ends; 0, if another program wrote something else there.
+local function end_of(lease) return #lease == 24 and struct.unpack('<d', lease) or 0 end
+"""
+
+
+def same_store(meta: int) -> str:
+    """The beginning of a script that reads a namespace, with `meta` as that key and the store's id as `ARGV[1]`."""
+    return expect_id(f"redis.call('HGET', KEYS[{meta}], 'id')")
+
+
+def expect_id(found: str) -> str:
+    """The lines that refuse another store; `found`: Lua for the id that the namespace has, false if it has none."""
+    return f"""
+local found_id = {found}
+if found_id and found_id ~= ARGV[1] then
+  return redis.error_reply('ANOTHERSTORE it is not the store that was opened')
+end
+"""
 
 
 class Script:

@@ -1,8 +1,8 @@
-"""Scripts that write rows."""
+"""Scripts that write rows. One file because APPLY and CLEAR share parts, and each reads what the other leaves."""
 
 from __future__ import annotations
 
-from store.engines.redis.scripts.script import Script
+from store.engines.redis.scripts.script import LEASE_END, Script
 
 PUT, LOAD, DELETE, CHECK, CHECK_VERSION, RESEAL = b"P", b"L", b"D", b"C", b"V", b"S"
 
@@ -45,8 +45,35 @@ local function entries_of(changes, token, since)
   return found, oldest and tonumber(oldest[2][8]) >= since and oldest[1] ~= '1-1'
 end
 """.replace("REPEATED_TOKENS", str(REPEATED_TOKENS))
+
+# A number of `meta` that is none, or an entry whose id is beyond the version, would end a script half-way. These find
+# out before its first write. The first entry of a script is its first write, so that may fail; XINFO costs 7 us.
+_SOUND = """
+local function is_sound(text, least)
+  local number = tonumber(text or 0)
+  return number and number % 1 == 0 and number >= least and number < 1e14
+end
+
+local function is_ahead(changes, version)
+  local info = redis.pcall('XINFO', 'STREAM', changes)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then return tonumber(info[i + 1]:match('^%d+')) > version end
+  end
+  return false
+end
+
+-- Returns an error, or nil.
+local function add_change(k, changes, most, id, name, token, revision, time)
+  local added = redis.pcall('XADD', changes, 'MAXLEN', '~', most, id, 'n', name, 't', token, 'r', revision, 's', time)
+  if not added.err then return nil end
+  local is_of_id = added.err:find('ERR The ID', 1, true) or added.err:find('ERR The stream', 1, true)
+  return is_of_id and redis.error_reply('DAMAGED ' .. k / 7 .. ' changes') or added
+end
+"""
 APPLY_TEXT = (
     _ATTEMPTS
+    + _SOUND
+    + LEASE_END
     + """
 local owner, token, again, now = ARGV[2], ARGV[3], ARGV[4], nil
 local first = #KEYS == 7 and 6 or 6 + #KEYS / 7
@@ -64,6 +91,10 @@ for k = 0, #KEYS - 7, 7 do
   redis.call('ZCARD', KEYS[k + 3])
   redis.call('ZCARD', KEYS[k + 4])
   redis.call('XLEN', KEYS[k + 5])
+  local wrong = not is_sound(meta[2], 0) and 'next' or not is_sound(meta[3], 0) and 'version'
+    or not is_sound(meta[4], -1e14) and 'bytes'
+    or #KEYS > 7 and is_ahead(KEYS[k + 5], tonumber(meta[3] or 0)) and 'changes'
+  if wrong then return redis.error_reply('DAMAGED ' .. k / 7 .. ' ' .. wrong) end
   local last = #KEYS == 7 and #ARGV or place + 5 * ARGV[6 + k / 7] - 1
   spaces[#spaces + 1] = {
     k = k, first = place, last = last, next = tonumber(meta[2] or 0), version = tonumber(meta[3] or 0),
@@ -101,13 +132,13 @@ local function editor_of(leases, name)
     local time = redis.call('TIME')
     now = tonumber(time[1]) + tonumber(time[2]) / 1000000
   end
-  return struct.unpack('<d', lease) > now and lease:sub(9, 24) or nil
+  return end_of(lease) > now and lease:sub(9, 24) or nil
 end
--- A circle of transactions that wait for each other would stay until a timeout: who closes it gives up.
+-- A circle of transactions that wait for each other would last until a timeout: the one that closes it gives up.
 local function waits_for_us(leases, editor)
   for _ = 1, 100 do
     local wait = redis.call('HGET', leases, '\\255' .. editor)
-    if not wait or struct.unpack('<d', wait) <= now then return false end
+    if not wait or end_of(wait) <= now then return false end
     editor = wait:sub(9, 24)
     if editor == owner then return true end
   end
@@ -123,10 +154,16 @@ local function take(space, i)
   local state = space.states[name]
   if not state then
     local row = redis.call('HGET', KEYS[space.k + 1], name)
-    state = {base = row, row = row, expires = false}
+    local is_whole = row and #row >= 46 and #row >= 46 + row:byte(46)
+    state = {base = row, row = row, expires = false, is_damaged = row and not is_whole}
     space.states[name] = state
   end
   local old = state.row
+  if old and state.is_damaged and not state.place then -- what another program wrote: it can be replaced or deleted
+    if expected ~= '' then return 'CONFLICT' .. number .. (expected == 'A' and ' there' or ' changed') end
+    old = op == 'D' and old or false
+    given = op == 'D' and '' or given
+  end
   if op == 'P' and old and old:byte(33) == 1 and struct.unpack('<d', old, 34) <= struct.unpack('<d', given, 25) then
     old = false
   end
@@ -188,13 +225,19 @@ for _, space in ipairs(spaces) do
   end
 end
 
--- From here on nothing can fail.
+-- From here on nothing can fail, but the first entry of the stream, which is the first thing to be written.
 local function indexed(row, name) return struct.pack('>I8', struct.unpack('<I8', row)) .. name end
 local time
 local function write(space, place, name)
   local k, state = space.k, space.states[name]
   local base, row = state.base, state.row
-  if base and base:byte(33) == 1 and (not row or state.expires ~= nil) then
+  local problem = add_change(k, KEYS[k + 5], ARGV[5], space.version .. '-' .. place, name, token,
+    row and struct.unpack('<I8', row, 9) or 0, time)
+  if problem then return problem end
+  if state.is_damaged then
+    local id = redis.call('ZSCORE', KEYS[k + 2], name)
+    if id then redis.call('ZREM', KEYS[k + 4], struct.pack('>I8', tonumber(id)) .. name) end
+  elseif base and base:byte(33) == 1 and (not row or state.expires ~= nil) then
     redis.call('ZREM', KEYS[k + 4], indexed(base, name))
   end
   if base then space.bytes = space.bytes - #base - #name end
@@ -202,7 +245,7 @@ local function write(space, place, name)
     space.bytes = space.bytes + #row + #name
     redis.call('HSET', KEYS[k + 1], name, row)
     if state.new then redis.call('ZADD', KEYS[k + 2], state.new, name) end
-    if not base then redis.call('ZADD', KEYS[k + 3], 0, name) end
+    if not base or state.is_damaged then redis.call('ZADD', KEYS[k + 3], 0, name) end
     if state.expires and state.expires ~= '' then
       redis.call('ZADD', KEYS[k + 4], state.expires, indexed(row, name))
     end
@@ -211,8 +254,6 @@ local function write(space, place, name)
     redis.call('ZREM', KEYS[k + 2], name)
     redis.call('ZREM', KEYS[k + 3], name)
   end
-  redis.call('XADD', KEYS[k + 5], 'MAXLEN', '~', ARGV[5], space.version .. '-' .. place, 'n', name, 't', token,
-    'r', row and struct.unpack('<I8', row, 9) or 0, 's', time)
   if space.leased and owner ~= '' then
     local lease = redis.call('HGET', KEYS[k + 7], name)
     if lease and lease:sub(9, 24) == owner then redis.call('HDEL', KEYS[k + 7], name) end
@@ -222,11 +263,14 @@ for _, space in ipairs(spaces) do
   if #space.changed > 0 then
     time = time or redis.call('TIME')[1]
     space.version = space.version + 1
-    for place, name in ipairs(space.changed) do write(space, place, name) end
+    for place, name in ipairs(space.changed) do
+      local problem = write(space, place, name)
+      if problem then return problem end
+    end
     local meta = KEYS[space.k + 6]
     if space.leased and owner ~= '' then redis.call('HDEL', KEYS[space.k + 7], '\\255' .. owner) end
     redis.call('HSET', meta, 'next', space.next, 'version', space.version, 'bytes', space.bytes)
-    if space.retried and tonumber(time) - tonumber(space.retried:sub(1, 10)) > REPEATED_SECONDS then
+    if space.retried and tonumber(time) - (tonumber(space.retried:sub(1, 10)) or 0) > REPEATED_SECONDS then
       redis.call('HDEL', meta, 'retried')
     end
   end
@@ -243,11 +287,14 @@ FREE = Script(APPLY_TEXT, "allow-oom")
 # stream misses place 1, and reads all again.
 CLEAR = Script(
     _ATTEMPTS
+    + _SOUND
+    + LEASE_END
     + """
 local meta = redis.call('HMGET', KEYS[6], 'id', 'version', 'retried')
 if not meta[1] then return 0 end
 if meta[1] ~= ARGV[1] then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
 local version, token = tonumber(meta[2] or 0), ARGV[3]
+if not is_sound(meta[2], 0) then return redis.error_reply('DAMAGED 0 version') end
 if is_late(meta[3], token, ARGV[4]) then return redis.error_reply('REPEATED a later attempt has taken its place') end
 if ARGV[4] ~= '' then -- the answer to the first attempt was lost: was it done?
   repeated(KEYS[6], meta[3], token)
@@ -263,16 +310,17 @@ if redis.call('HLEN', KEYS[7]) > 0 then
   local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
   local leases = redis.call('HGETALL', KEYS[7])
   for i = 2, #leases, 2 do
-    if leases[i]:sub(9, 24) ~= ARGV[2] and struct.unpack('<d', leases[i]) > now then
+    if leases[i]:sub(9, 24) ~= ARGV[2] and end_of(leases[i]) > now then
       return redis.error_reply('LEASED -1')
     end
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('XLEN', KEYS[5]) -- a key of another type ends the script here
 version = version + 1
+redis.call('XLEN', KEYS[5]) -- a key of another type ends the script here
+local problem = add_change(0, KEYS[5], 1e9, version .. '-2', '', token, 0, time[1])
+if problem then return problem end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8])
-redis.call('XADD', KEYS[5], version .. '-2', 'n', '', 't', token, 'r', 0, 's', time[1])
 redis.call('HSET', KEYS[6], 'version', version, 'bytes', 0)
 return 1
 """,
