@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
-import queue
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID, uuid4
 from weakref import WeakSet, ref
@@ -76,10 +76,6 @@ class Session(Protocol):
 S = TypeVar("S", bound=Session)
 
 
-Order = Lease | UUID | threading.Thread
-"""What the thread is to do: release that lease, or that of an owner whose holder is gone; end, if it is itself."""
-
-
 class LeaseStatements(Protocol[S]):
     """How leases are renewed and released on one kind of server. The thread alone calls these."""
 
@@ -118,7 +114,7 @@ class Leases(Generic[S]):
         self.of_threads: set[tuple[str, int]] = set()
         """The locks that threads hold for a block: name, and the thread's number."""
         self._held: dict[UUID, Lease] = {}
-        self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()  # which a finalizer may put into
+        self._orders: SimpleQueue[Lease | UUID | threading.Thread] = SimpleQueue()  # which a finalizer may put into
         self._kept = 0
         self._mutex = Mutex()
         self._waiting: dict[int, threading.Event] = {}

@@ -198,6 +198,25 @@ def test_exceptions_are_not_stored(s: Store[Any]) -> None:
     assert ran == [1, 1]
 
 
+def test_outcome_that_another_program_keeps_meanwhile_is_no_failure(s: Store[Any], monkeypatch: Any) -> None:
+    if not s.opened.engine.transactions.optimistic:
+        pytest.skip("nobody can write meanwhile")
+    delete = Store.delete
+    f = memo(s, name="f", exceptions=KeyError, source=False)(double)
+
+    def overtaken(records: Store[Any], name: str) -> Any:
+        monkeypatch.setattr(Store, "delete", delete)
+        found = delete(records, name)
+        thread = threading.Thread(target=records.put, args=(name, "raised there"))
+        thread.start()
+        thread.join()
+        return found
+
+    monkeypatch.setattr(Store, "delete", overtaken)
+    assert f(4) == 8
+    assert f.cache_info().errors == 0
+
+
 def test_exceptions_asked_for_are_stored_and_raised_anew(s: Store[Any]) -> None:
     f = memo(s, exceptions=(LookupError,))(fails)
     depths = []
