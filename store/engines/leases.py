@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID, uuid4
 from weakref import WeakSet, ref
@@ -192,7 +192,7 @@ class Leases(Generic[S]):
             while True:
                 try:
                     order = next_of(orders, max(0.0, due - awake_or_not()))
-                except queue.Empty:
+                except Empty:
                     if not self._held and self._has_ended():
                         return
                     due = awake_or_not() + (pause if self._renew(session) else min(pause, RETRY_SECONDS))

@@ -19,6 +19,7 @@ from store.system.clock import steady_clock
 P = ParamSpec("P")
 T = TypeVar("T")
 FIRST_PAUSE, LAST_PAUSE = 0.001, 0.1  # seconds at most between two attempts
+OPTIMISTIC_PAUSE = 0.005  # the same where nobody waits for the winner: who pauses longer than it works would starve
 
 
 def restarted(operation: Callable[Concatenate[Namespace, P], T]) -> Callable[Concatenate[Namespace, P], T]:
@@ -59,4 +60,9 @@ def _again(ns: Namespace, operation: Callable[[], T]) -> T:
                     "or change fewer records at once",
                     path=ns.location,
                 ) from exc
-        pause = min(2 * pause, LAST_PAUSE)
+        pause = min(2 * pause, OPTIMISTIC_PAUSE if _is_optimistic(ns) else LAST_PAUSE)
+
+
+def _is_optimistic(ns: Namespace) -> bool:
+    transactions = ns.engine.transactions
+    return transactions is not None and transactions.optimistic
