@@ -53,7 +53,7 @@ class Bare:
         from store.engines.redis.reading import PAGE_BYTES
         from store.engines.redis.scripts.reading import GET, SCAN
         from store.engines.redis.scripts.writing import APPLY
-        from store.engines.redis.writing import KEPT_CHANGES
+        from store.engines.redis.writing import KEPT_CHANGES, WRITTEN_KEYS
 
         self.client = connect(url, DATABASE)
         self.keys, self.sessions = keys_of("bare:", ""), keys_of("bare:", "sessions")
@@ -62,7 +62,7 @@ class Bare:
             self.client.script_load(script.text)
         self._get, self._apply, self._scan = GET.digest, APPLY.digest, SCAN.digest
         self._most, self._page, self._page_bytes, self._kept = MAX_BYTES, PAGE_ROWS, PAGE_BYTES, KEPT_CHANGES
-        self._token = count()
+        self._token, self._written = count(), WRITTEN_KEYS
         self.close = self.client.close
 
     def _found(self, keys: Any, *names: str) -> Any:
@@ -70,6 +70,7 @@ class Bare:
 
     def change(self, keys: Any, *steps: Any) -> Any:
         token = b"%12d" % next(self._token)
+        keys = keys[: self._written]
         return self.client.evalsha(self._apply, len(keys), *keys, self.id, b"", token, b"", self._kept, *steps)
 
     def get(self, name: str) -> Any:
