@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+pytest.importorskip("redis", reason="redis-py is not installed: the engine on Redis was not tested")
+
 from redis_server import RedisServer
 
 from store import Store

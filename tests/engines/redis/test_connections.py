@@ -5,6 +5,10 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+import pytest
+
+pytest.importorskip("redis", reason="redis-py is not installed: the engine on Redis was not tested")
+
 from redis_server import RedisServer
 
 from store import Store

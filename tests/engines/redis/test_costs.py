@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Iterator
 
 import pytest
+
+pytest.importorskip("redis", reason="redis-py is not installed: the engine on Redis was not tested")
+
 from redis.connection import AbstractConnection
 
 from store import Store

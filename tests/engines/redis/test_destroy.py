@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("redis", reason="redis-py is not installed: the engine on Redis was not tested")
+
 from redis_server import RedisServer
 
 import store

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+pytest.importorskip("redis", reason="redis-py is not installed: the engine on Redis was not tested")
+
 import redis
 from redis_cluster import RedisCluster
 from redis_proxy import redis_proxy

@@ -440,6 +440,8 @@ def op_update(s: Store[Any]) -> None:
     s.update(a=1, b=1)
 
 
+# One that strikes in a finalizer or the callback of a weak reference ends there, with a warning.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("operation", [op_transaction, op_edit, op_update])
 @pytest.mark.parametrize("by_thread", [False, True], ids=["timer", "thread"])
 def test_interrupt_after_some_time(s: Store[Any], operation: Callable[[Store[Any]], None], by_thread: bool) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("redis", reason="redis-py is not installed: the engine on Redis was not tested")
+
+
 from store import Store
 from store.engines.redis import hearing, listening
 from store.engines.redis.hearing import Hearing

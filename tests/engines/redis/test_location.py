@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+pytest.importorskip("redis", reason="redis-py is not installed: the engine on Redis was not tested")
+
+
 from store.engines.redis.location import parse, shown
 from store.engines.redis.nodes import Single
 

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+pytest.importorskip("redis", reason="redis-py is not installed: the engine on Redis was not tested")
+
 from redis_certificates import Certificates
 from redis_cluster import RedisCluster
 from redis_fakes import ending, http, listening, protected, saying, silent

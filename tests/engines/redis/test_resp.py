@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
+pytest.importorskip("redis", reason="redis-py is not installed: the engine on Redis was not tested")
+
 from redis.connection import Connection
 
 from store.engines.redis.resp import LARGE_BYTES, chunks, packed, parts

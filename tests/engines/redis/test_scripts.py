@@ -6,6 +6,10 @@ import re
 import threading
 
 import pytest
+
+pytest.importorskip("redis", reason="redis-py is not installed: the engine on Redis was not tested")
+
+import redis
 from sealed_rows import NOW, all_of, names, row
 
 from store import Store
@@ -17,7 +21,6 @@ from store.engines.redis.scripts import leases, locks, reading, spaces, writing
 from store.engines.redis.scripts.script import Script
 from store.errors import Conflict, StorageError, Unsupported
 
-redis = pytest.importorskip("redis", reason="redis-py is not installed: the engine was not tested")
 pytestmark = pytest.mark.damaged  # the rows bear seals that no key made
 
 
