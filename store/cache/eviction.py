@@ -265,7 +265,7 @@ class Evictor:
         has_notes = self._notes.in_use()
         transactions = ns.engine.transactions
         # Others go on; a record that one of them changes meanwhile is a Conflict, which needs no lease on each.
-        scope: Scope = (ns.name, () if transactions is not None and transactions.optimistic else names)
+        scope: Scope = (ns.name, () if ns.is_optimistic else names)
         with nullcontext() if transactions is None else transactions.begin(WAIT_SECONDS, scope=scope):
             if most is not None and most <= FEW:
                 victims = victims[: max(0, reading.count(ns) - most)]

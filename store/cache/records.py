@@ -24,7 +24,7 @@ from store.opened.locks import Lock
 from store.opened.namespace import Namespace
 from store.opened.restarts import restarted
 from store.opened.sentinels import MISSING, Unset
-from store.opened.steps import in_steps, is_bounded
+from store.opened.steps import in_steps
 from store.rows.row import Row
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ class CacheRecords:
         if not self.notes.in_use():
             self.store.clear()
             return
-        if is_bounded(self.ns):
+        if self.ns.is_optimistic:
             self.store.clear()
             self.notes.sweep()
             return

@@ -48,8 +48,7 @@ class Copying:
         self.expired += len(expired)
 
     def _together(self, alive: list[Row], gone: list[Key]) -> Iterator[tuple[list[Row], list[Key]]]:
-        transactions = self.to.engine.transactions
-        if transactions is None or not transactions.optimistic:
+        if not self.to.is_optimistic:
             yield alive, gone
             return
         for space in dict.fromkeys([*(row.namespace for row in alive), *(key[0] for key in gone)]):

@@ -159,6 +159,12 @@ class Namespace:
         """What maintenance asks of the engine. Raises: Unsupported."""
         return supported(self.engine.care, self.engine.kind, "maintenance")
 
+    @property
+    def is_optimistic(self) -> bool:
+        """Whether others may change what a transaction has read (`Transactions.optimistic`)."""
+        transactions = self.engine.transactions
+        return transactions is not None and transactions.optimistic
+
     def in_transaction(self) -> bool:
         """Whether this thread is in a transaction of the store."""
         return self.engine.transactions is not None and self.engine.transactions.is_open()

@@ -60,9 +60,4 @@ def _again(ns: Namespace, operation: Callable[[], T]) -> T:
                     "or change fewer records at once",
                     path=ns.location,
                 ) from exc
-        pause = min(2 * pause, OPTIMISTIC_PAUSE if _is_optimistic(ns) else LAST_PAUSE)
-
-
-def _is_optimistic(ns: Namespace) -> bool:
-    transactions = ns.engine.transactions
-    return transactions is not None and transactions.optimistic
+        pause = min(2 * pause, OPTIMISTIC_PAUSE if ns.is_optimistic else LAST_PAUSE)

@@ -10,13 +10,7 @@ from store.opened.namespace import Namespace
 T = TypeVar("T")
 
 
-def is_bounded(ns: Namespace) -> bool:
-    """Whether a transaction takes so many records only, because the client buffers it (`Transactions.optimistic`)."""
-    transactions = ns.engine.transactions
-    return transactions is not None and transactions.optimistic
-
-
 def in_steps(ns: Namespace, items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
-    """All items as one step; some after some, up to `most` of them, where a transaction is bounded."""
-    size = most if is_bounded(ns) else max(len(items), 1)
+    """All items as one step; some after some, up to `most` of them, where the client buffers a transaction."""
+    size = most if ns.is_optimistic else max(len(items), 1)
     return (items[start : start + size] for start in range(0, max(len(items), 1), size))

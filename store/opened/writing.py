@@ -107,7 +107,7 @@ def update(
     """See `Store.update`; `ttl` as in `put`, of all records. `moments`: when each is written; None: now."""
     seconds = seconds_to_live(ns, ttl)
     if hasattr(other, "__len__") and len(other) + len(named) <= BATCH:
-        if ns.writeback is None and _is_optimistic(ns):
+        if ns.writeback is None and ns.is_optimistic:
             _update_once(ns, other, named, seconds, moments)
         else:
             _update(ns, other, named, (), seconds, moments)
@@ -149,11 +149,6 @@ def _update_all(
 
 
 _update = restarted(_update_all)  # of a container, which can be read twice
-
-
-def _is_optimistic(ns: Namespace) -> bool:
-    transactions = ns.engine.transactions
-    return transactions is not None and transactions.optimistic
 
 
 def _put_all(ns: Namespace, rows: list[Row]) -> None:
@@ -247,8 +242,7 @@ def pop(ns: Namespace, name: str, default: Any) -> Any:
 
 def popitem(ns: Namespace, *, last: bool) -> tuple[str, Any]:
     """See `Store.popitem`."""
-    transactions = ns.engine.transactions
-    if transactions is not None and transactions.optimistic and not transactions.is_open():
+    if ns.is_optimistic and not ns.in_transaction():
         return _popitem_alone(ns, last=last)
     return _popitem(ns, last=last)
 

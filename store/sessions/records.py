@@ -65,8 +65,7 @@ class SessionRecords:
 
         Where transactions are optimistic they do not anyway, and the look would be a round trip in vain.
         """
-        transactions = self.store.opened.engine.transactions
-        return transactions is None or not transactions.optimistic
+        return not self.store.opened.is_optimistic
 
     @property
     def rejected(self) -> int:

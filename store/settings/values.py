@@ -81,8 +81,7 @@ class Values:
         An optimistic one has leases for that: of all fields, where they are validated together.
         """
         opened = self.store.opened
-        transactions = opened.engine.transactions
-        if transactions is None or not transactions.optimistic:
+        if not opened.is_optimistic:
             return opened.transaction(block=True)
         names = list(self.schema.fields) if self.schema.has_validators else [name]
         return opened.transaction(block=True, names=names)
