@@ -18,9 +18,9 @@ from store.cli.output.exits import exit_with_error, reported_as, usage_error
 from store.cli.output.json_output import print_report
 from store.cli.output.progress import progress_bar
 from store.cli.output.terminal import confirm, is_answered, note, shown, shown_place
-from store.cli.output.units import size_text
 from store.cli.reading import options
 from store.cli.reading.opening import each_namespace, note_namespaces, open_store
+from store.display.units import size_text
 from store.errors import StoreError
 
 MOST_DAMAGE = 20  # lines on the damage of the file; --json has them all

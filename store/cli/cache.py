@@ -10,10 +10,10 @@ import click
 from store.cache import Cache
 from store.cli.output.json_output import to_json
 from store.cli.output.tables import Column, print_table
-from store.cli.output.units import size_text
 from store.cli.reading import options
 from store.cli.reading.groups import Commands
 from store.cli.reading.opening import open_as
+from store.display.units import size_text
 from store.mapping.sharding.layout import with_its_shards
 from store.opened.options import Mode
 

@@ -14,9 +14,9 @@ from store import Store
 from store.cli.output.json_output import as_json, to_json
 from store.cli.output.tables import Column, print_table
 from store.cli.output.terminal import shown, shown_name
-from store.cli.output.units import age_text, moment_text, size_text
 from store.cli.reading import options
 from store.cli.reading.opening import clock, each_namespace, existing, namespaces_of, open_store
+from store.display.units import age_text, moment_text, size_text
 
 SUMS = ("records", "bytes", "spill_files", "spill_bytes")  # over namespaces; the other figures are of the file
 FACTS = (Column("fact", style="cyan"), Column("value"))

@@ -12,10 +12,10 @@ from store import Record, Store
 from store.cli.output.json_output import PAGE, as_json, print_array
 from store.cli.output.tables import Column, print_table
 from store.cli.output.terminal import shown_name
-from store.cli.output.units import age_text, moment_text, size_text
 from store.cli.reading import options
 from store.cli.reading.opening import clock, each_namespace, note_namespaces, open_store
 from store.cli.reading.selection import RECORD_KEYS, Selection, selecting
+from store.display.units import age_text, moment_text, size_text
 
 COLUMNS = (
     Column("size", right=True, style="green"),

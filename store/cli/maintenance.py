@@ -21,9 +21,9 @@ from store.cli.output.json_output import as_json, print_array, print_report, to_
 from store.cli.output.progress import counted, progress_bar
 from store.cli.output.tables import Column, print_table
 from store.cli.output.terminal import note, on_one_line, shown, shown_name, shown_place
-from store.cli.output.units import age_text, size_text
 from store.cli.reading import options
 from store.cli.reading.opening import clock, each_namespace, namespaces_of, open_store
+from store.display.units import age_text, size_text
 from store.errors import Corrupt, NotAStore, StorageError, StoreNotFound
 from store.opened.arguments import public
 

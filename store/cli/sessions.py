@@ -15,11 +15,11 @@ from store.cli.output.exits import usage_error
 from store.cli.output.json_output import as_json, print_array
 from store.cli.output.tables import Column, print_table
 from store.cli.output.terminal import shown_name
-from store.cli.output.units import span_text
 from store.cli.reading import options
 from store.cli.reading.groups import Commands
 from store.cli.reading.opening import open_store
 from store.cli.reading.values import read_text
+from store.display.units import span_text
 from store.mapping.sharding.layout import shards_of
 from store.mapping.sharding.sharded import AnyStore
 from store.opened.arguments import public

@@ -25,6 +25,7 @@ def test_ls_prefix_after_limit(run, stocked):
     assert run("ls", stocked, "--limit", "0") == (0, "", "")
 
 
+@pytest.mark.slow
 def test_ls_more_than_a_page(run, place):
     names = [f"n{number:05}" for number in range(1300)]
     with Store(place) as s:

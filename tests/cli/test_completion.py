@@ -162,6 +162,7 @@ def in_bash(tmp_path):
         ("store get nothing ", [""]),
     ],
 )
+@pytest.mark.slow
 def test_bash_is_offered_words_that_it_can_take(in_bash, named, line, words):
     assert in_bash(line.replace("PATH", str(named))) == words
 

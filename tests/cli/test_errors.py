@@ -221,6 +221,7 @@ UPDATE sqlite_schema SET sql = replace(replace(sql, 'STRICT', ''), 'NOT NULL', '
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("always")
 @pytest.mark.parametrize("column", COLUMNS.split())
+@pytest.mark.slow
 def test_columns_that_hold_anything(run, filled, column):
     """Of a file that somebody made by hand: what cannot be shown is told in one line."""
     with Store(filled) as s:

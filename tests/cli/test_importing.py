@@ -111,6 +111,7 @@ def test_source_that_cannot_be_read_makes_no_store(fails, tmp_path, place):
     assert is_absent(place)
 
 
+@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_only(old, place):
     command = [sys.executable, "-m", "store", "import", "shelve", str(old), str(place)]
     ours, theirs = pty.openpty()

@@ -61,6 +61,7 @@ def test_order_and_pages_are_the_same_in_every_form(run, timed, clock, options, 
         assert [one["name"] for one in json.loads(run(command, timed, "--json", *options, clock=clock).out)] == list(names)
 
 
+@pytest.mark.slow
 def test_more_than_a_page_either_way(run, place):
     names = [f"n{number:05}" for number in range(1300)]
     with Store(place) as s:

@@ -35,6 +35,7 @@ def filled(place):
     return place
 
 
+@pytest.mark.slow
 def test_version_and_exit_codes(place):
     version = run("--version")
     assert (version.returncode, version.stdout, version.stderr) == (0, f"store {store.__version__}\n", "")
@@ -63,12 +64,14 @@ def test_process_ends_without_looking_for_garbage(place):
     assert (done.returncode, done.stdout, done.stderr) == (0, "[1]\nTrue\n", "")
 
 
+@pytest.mark.slow
 def test_command_within_a_program_keeps_its_garbage_collected(place):
     before = gc.get_freeze_count()
     assert main(["set", str(place), "a", "1"]) == 0
     assert gc.get_freeze_count() <= before, "fewer where one that was frozen before is gone"
 
 
+@pytest.mark.slow
 def test_set_is_seen_by_a_store_that_is_open(place):
     with Store(place) as s:
         s["visits"] = 1
@@ -85,6 +88,7 @@ LISTINGS = [
 
 
 @pytest.mark.parametrize("words", LISTINGS, ids=" ".join)
+@pytest.mark.slow
 def test_broken_pipe_is_quiet_and_ends_as_users_of_head_expect(filled, words):
     """As if SIGPIPE had ended it: a shell with `pipefail`, and whoever waits for that signal, knows the number."""
     with subprocess.Popen(
@@ -97,6 +101,7 @@ def test_broken_pipe_is_quiet_and_ends_as_users_of_head_expect(filled, words):
 
 
 @pytest.mark.parametrize("words", [["stats"], ["--help"]], ids=" ".join)
+@pytest.mark.slow
 def test_pipe_that_nobody_reads_at_all(filled, words):
     read, write = os.pipe()
     os.close(read)
@@ -106,6 +111,7 @@ def test_pipe_that_nobody_reads_at_all(filled, words):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.slow
 def test_full_disk_behind_stdout_is_one_line(stocked):
     with open("/dev/full", "w") as full:
         done = run("ls", stocked, stdout=full)
@@ -136,6 +142,7 @@ def test_interrupt_is_quiet(place):
     assert is_absent(place)
 
 
+@pytest.mark.slow
 def test_interrupt_while_another_process_writes(path):
     """What waits for the lock of the store can be interrupted too."""
     with Store(path) as s:
@@ -172,6 +179,7 @@ def _wait_until_it_has_open(pid: int, path: str) -> None:
                 pass
 
 
+@pytest.mark.slow
 def test_streams_that_are_closed(place):
     closed = ["sh", "-c", 'exec "$0" -m store "$@" <&- >&-', sys.executable]
     done = run("set", place, "a", "-", command=closed)
@@ -183,6 +191,7 @@ def test_streams_that_are_closed(place):
     assert run("get", place, "b", command=mute).returncode == 1
 
 
+@pytest.mark.slow
 def test_stdout_and_arguments_that_are_not_utf8(place):
     ascii_ = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     assert run("set", place, "é", '{"é": "☃\U0001f600"}', env=ascii_).returncode == 0
@@ -192,6 +201,7 @@ def test_stdout_and_arguments_that_are_not_utf8(place):
     assert run("ls", place, env=ascii_).stdout == r'"\u00e9"' + "\n"
 
 
+@pytest.mark.slow
 def test_warning_is_one_line_and_obeys_the_filters(place):
     with Store(place, key="somebody else's key") as s:
         s["a"] = 1
@@ -203,6 +213,7 @@ def test_warning_is_one_line_and_obeys_the_filters(place):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
 
 
+@pytest.mark.slow
 def test_reading_makes_no_key(place, own_key):
     with Store(place, key="somebody else's key") as s:
         s["a"] = 1
@@ -214,6 +225,7 @@ def test_reading_makes_no_key(place, own_key):
 # -- demo
 
 
+@pytest.mark.slow
 def test_demo_shows_what_it_does_and_leaves_nothing(tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -240,6 +252,7 @@ def _assert_demo(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["kept.db", ""])
+@pytest.mark.slow
 def test_demo_in_a_place_keeps_the_store(tmp_path, name):
     done = run("demo", tmp_path / name)
     path = tmp_path / (name or "demo.db")
@@ -250,6 +263,7 @@ def test_demo_in_a_place_keeps_the_store(tmp_path, name):
     assert (again.returncode, again.stdout, again.stderr.count("\n")) == (1, "", 1)
 
 
+@pytest.mark.slow
 def test_demo_imports_nothing_from_where_it_is_run(tmp_path):
     """The console script does not have the current directory on its path, and the other process must not."""
     (tmp_path / "store.py").write_text("raise SystemExit('this is not the package')")

@@ -189,6 +189,7 @@ def test_listing_on_a_terminal(named):
     assert "[bold]nnnn" in out and "…\n" in out.replace(" \n", "\n")
 
 
+@pytest.mark.slow
 def test_listing_on_a_terminal_in_colour(named):
     code, out = on_a_terminal("records", named)
     assert code == 0 and "\x1b[1m" in out and "───" in out
@@ -197,6 +198,7 @@ def test_listing_on_a_terminal_in_colour(named):
     assert "\x1b" not in on_a_terminal("records", named, "--no-color")[1]
 
 
+@pytest.mark.slow
 def test_raw_value_that_a_terminal_would_obey(named):
     code, out = on_a_terminal("get", named, "short", "--raw", columns=200)
     assert code == 1 and "\x1b" not in out

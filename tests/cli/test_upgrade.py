@@ -82,6 +82,7 @@ def test_store_that_is_not_there(fails, tmp_path):
     fails(1, "there is no store at", "upgrade", tmp_path / "none.db")
 
 
+@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_only(old):
     command = [sys.executable, "-m", "store", "upgrade", str(old)]
     leader, follower = pty.openpty()

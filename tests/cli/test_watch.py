@@ -73,6 +73,7 @@ def test_interrupt_is_quiet(stocked):
         assert (process.returncode, out, err.strip()) == (130, "", "")
 
 
+@pytest.mark.slow
 def test_only_names_or_a_prefix_as_json(stocked):
     with Store(stocked) as s:
         for only in (["user:1", "new"], ["--prefix", "user:"]):
@@ -99,6 +100,7 @@ def test_store_that_is_taken_away_is_one_line(stocked):
     assert "open the store again" in err
 
 
+@pytest.mark.slow
 def test_file_that_is_deleted_is_one_line(filled):
     with watching(filled) as process:
         for suffix in ("", "-wal", "-shm"):

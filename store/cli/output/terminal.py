@@ -14,6 +14,8 @@ from typing import TextIO
 
 import click
 
+from store.display.text import escaped, visible
+
 _NOT_ASCII = r"[^\x00-\x7f]"
 
 
@@ -23,10 +25,8 @@ def shown(text: str, keep: str = "") -> str:
     The result of `json.dumps` stays the same JSON: unprintable characters stand in its strings only.
     """
     if not fits(text):
-        text = re.sub(_NOT_ASCII, lambda match: _escape(match[0]), text)
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() or char in keep else _escape(char) for char in text)
+        text = re.sub(_NOT_ASCII, lambda match: escaped(match[0]), text)
+    return visible(text, keep)
 
 
 def shown_name(name: str) -> str:
@@ -108,7 +108,3 @@ def fits(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _escape(char: str) -> str:
-    return json.dumps(char)[1:-1]

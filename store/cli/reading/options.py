@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,8 +12,6 @@ from store.cli.output.exits import usage_error
 from store.system.late import late
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def text(argument: str) -> str:
@@ -27,26 +24,21 @@ def text(argument: str) -> str:
 
 def seconds(argument: str) -> float:
     """The type of lifetimes: a number of seconds above 0, or of another unit (90, 0.5, 30m, 2h, 7d, 1w)."""
-    return _time(argument, "above 0", lambda amount: amount > 0)
+    return _time(argument, or_zero=False)
 
 
 def waiting_seconds(argument: str) -> float:
     """The type of times to wait: the same, or 0."""
-    return _time(argument, "from 0 up", lambda amount: amount >= 0)
+    return _time(argument, or_zero=True)
 
 
-def _time(argument: str, takes: str, fits: Callable[[float], bool]) -> float:
-    """The only place where the command line reads a number that may be infinite or nan."""
-    unit = _UNIT_SECONDS.get(argument[-1:], 0)
+def _time(argument: str, *, or_zero: bool) -> float:
+    from store.display.units import seconds_of  # which `get` need not load
+
     try:
-        amount = float(argument[:-1]) * unit if unit else float(argument)
-    except ValueError:
-        raise click.BadParameter(f"{argument!r} is no time: a number of seconds, or such as 30m, 2h, 7d") from None
-    if not fits(amount) or amount == math.inf:
-        raise click.BadParameter(
-            f"{argument!r} is no finite time {takes}: a number of seconds, or such as 30m, 2h, 7d"
-        )
-    return amount
+        return seconds_of(argument, or_zero=or_zero)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from None
 
 
 def id_of(argument: str, size: int, problem: str) -> bytes:

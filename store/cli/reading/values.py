@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shlex
 import sys
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -68,15 +66,11 @@ def parse_value(text: str, argument: str, *, or_text: bool = True) -> Any:
     Raises:
         click.UsageError: it is neither; the message says how to quote a string.
     """
+    from store.display.literals import value_of  # which `get` need not load
+
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of '\d', which is valid
-            return ast.literal_eval(text.strip())
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return value_of(text)
+    except ValueError:
         raise usage_error(
             f"{_source(argument)} is neither JSON nor a Python literal; a string needs quotes of its own inside "
             f"those of the shell: {_quoted(text)}{', or --text' if or_text else ''}"
@@ -175,10 +169,6 @@ def _source(argument: str) -> str:
 def _quoted(text: str) -> str:
     line = text.strip()
     return shlex.quote(json.dumps(line if "\n" not in line and len(line) <= 60 else "…", ensure_ascii=False))
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 _NOT_OPTIONS = r"(?s)-|-[\d.].*"  # stdin, and negative numbers

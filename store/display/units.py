@@ -1,11 +1,13 @@
-"""Sizes and times in units: `1.5 KiB`, `3 min ago`, `in 2 h`, `45s`."""
+"""Sizes and times in units: `1.5 KiB`, `3 min ago`, `in 2 h`, `45s`; and times that people type."""
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 _SIZES = ("KiB", "MiB", "GiB", "TiB")
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _STEPS = ((60, "s"), (60, "min"), (24, "h"), (365, "d"))  # how many make one of the next, and the unit's name
 
 
@@ -45,6 +47,25 @@ def span_text(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
     return "0s"
+
+
+def seconds_of(text: str, *, or_zero: bool = False) -> float:
+    """The seconds of a time that a person typed: `90`, `0.5`, `30m`, `2h`, `7d`, `1w`.
+
+    This is the only place that reads a number which may be infinite or nan.
+
+    Raises:
+        ValueError: it is no finite time above 0 (with `or_zero`, from 0 up).
+    """
+    unit = _UNIT_SECONDS.get(text[-1:], 0)
+    try:
+        amount = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time: a number of seconds, or such as 30m, 2h, 7d") from None
+    if not (amount >= 0 if or_zero else amount > 0) or amount == math.inf:
+        least = "from 0 up" if or_zero else "above 0"
+        raise ValueError(f"{text!r} is no finite time {least}: a number of seconds, or such as 30m, 2h, 7d")
+    return amount
 
 
 def _rounded(amount: float) -> str:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from store.cli.output.units import age_text, moment_text, size_text, span_text
+from store.display.units import age_text, moment_text, size_text, span_text
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
