@@ -16,7 +16,7 @@ from store.cache.notes import check_tag
 from store.cache.options import DEFAULT_BYTES, Bounds, CacheOptions, Policy, check_early
 from store.cache.records import CacheRecords
 from store.cache.sharded import ShardedRecords, records_of
-from store.mapping.sharding.sharded import open_shards
+from store.mapping.sharding.sharded import open_shards, stores_of
 from store.memo.decorator import Memo, MemoizedFunction, check_wait
 from store.memo.once import once
 from store.opened.arguments import check_ttl, new_name
@@ -495,6 +495,16 @@ class Cache(MutableMapping[str, V]):
         ns, bounds = self._records.ns, self._records.bounds
         where = f"<{type(self).__name__} {self.location!r} namespace={self.namespace!r} {bounds.policy}"
         return shown(ns, where, self.__len__)
+
+    def _repr_html_(self) -> str:
+        """Returns location, bounds and the metadata of the first records as a table, for notebooks."""
+        from store.display.units import size_text
+        from store.mapping.notebook import store_html
+
+        bounds, spaces = self._records.bounds, [one.opened for one in stores_of(self._records.store)]
+        most = [("max bytes", size_text(bounds.max_bytes)), ("max records", str(bounds.max_records))]
+        facts = [("policy", bounds.policy), *((name, text) for name, text in most if text != "None")]
+        return store_html(type(self).__name__, spaces, self.namespace, *facts)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Opens the same file again, with the same options but never with the key."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from store.cache.options import Policy
 
@@ -34,3 +34,11 @@ class CacheStats:
         """Hits as a share of all reads, from 0.0 to 1.0; None before the first read."""
         reads = self.hits + self.misses
         return self.hits / reads if reads else None
+
+    def _repr_html_(self) -> str:
+        """The figures as a table, for notebooks."""
+        from store.display.notebook import card, figures
+
+        rate = "no reads" if self.hit_rate is None else f"{self.hit_rate:.1%}"
+        found = {one.name: getattr(self, one.name) for one in fields(self)}
+        return card(type(self).__name__, [("hit rate", rate), *figures(found)])

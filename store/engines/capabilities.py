@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
+from store.engines.activity import Counters
 from store.rows.row import Header, Mark, Row
 from store.rows.spilled import Part
 from store.system.locking import WriterLock
@@ -197,6 +198,8 @@ class Coherence(Protocol):
 
     writer: WriterLock
     """Its `holder` is None while no thread of this process writes or is in a transaction."""
+    counters: Counters
+    """What this process has done with the store; a cache counts the reads that it answered."""
     looked: float
     """When `look` was called last; a reader calls it again LOOK_SECONDS later."""
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from store.engines.activity import ActivityCounters
 from store.engines.capabilities import Blobs, Care, Changes, Coherence, Commit, Eviction, Locks, Transactions
 from store.errors import Conflict, label
 from store.rows.row import Row, Total
@@ -250,12 +251,11 @@ class Engine(Reads, Protocol):
     blobs: Blobs | None
     """Storage of large values; None: values of any size go into rows."""
     eviction: Eviction | None
+    activity: ActivityCounters | None
     care: Care | None
     keep_bytes: Callable[[int], None] | None
     """Sets how many bytes of bodies the handle keeps, so that a server sends them again only if they changed; none
     until it is called. None: the engine does not need it."""
-
-    # -- figures
 
     def totals(self, namespace: str, now: float) -> list[Total]:
         """A total for each pair of codec and protocol, over the rows that have not expired."""

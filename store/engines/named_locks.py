@@ -16,6 +16,7 @@ from store.system.digests import blake2b
 from store.system.lock_file import NAMED_REMEDY, unopenable
 from store.system.locking import Hold, WriterLock, nothing
 from store.system.rights import make_folder_beside
+from store.system.waits import Waits
 
 SUFFIX = "-locks"  # behind the name of the database
 LAST_DELAY = 0.005  # seconds between two attempts: such a lock is held for long, and waited for in peace
@@ -48,8 +49,9 @@ class NamedLocks:
     wait for itself.
     """
 
-    def __init__(self, folder: str | None) -> None:
+    def __init__(self, folder: str | None, waits: Waits | None = None) -> None:
         self.folder = folder
+        self._waits = waits or Waits()
         self._mine = threading.local()
         self._mutex = threading.RLock()
         self._known: WeakValueDictionary[str, WriterLock] = WeakValueDictionary()
@@ -106,7 +108,9 @@ class NamedLocks:
         with self._mutex:  # `setdefault` alone could give two threads two
             lock = self._known.get(name)
             if lock is None:
-                lock = self._known[name] = WriterLock(path, database=database, last_delay=LAST_DELAY, is_named=True)
+                lock = self._known[name] = WriterLock(
+                    path, database=database, last_delay=LAST_DELAY, is_named=True, waits=self._waits
+                )
             return lock
 
     def _file(self, folder: str, name: str) -> str:

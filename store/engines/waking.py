@@ -74,6 +74,10 @@ class Waking:
         if not self._watchers:
             self.ring()
 
+    def has(self, number: int) -> bool:
+        """Whether that one is attached. With the mutex held, the thread does not end while it is."""
+        return number in self._watchers
+
     def wake(self, namespace: str | None = None) -> None:
         """Wake the watches of a namespace, or all."""
         for watcher in list(self._watchers.values()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from sys import getsizeof
 from typing import Any
 
@@ -106,9 +106,13 @@ class Written:
         while self.size > self._limit:
             self.size -= self._batches.popleft()[2]
 
-    def last(self) -> Iterator[Row]:
-        """Those that were neither written again nor deleted later in the same transaction."""
+    def last(self) -> list[Row]:
+        """Those that were neither written again nor deleted later in the same transaction.
+
+        No generator: what a signal handler raises while one is closed is lost.
+        """
         touched = self.commit.touched or ()
         last = dict(zip(touched, range(len(touched)), strict=True))
-        for position, rows, _ in self._batches:
-            yield from [row for row in rows if last[row.namespace, row.name] < position]
+        return [
+            row for position, rows, _ in self._batches for row in rows if last[row.namespace, row.name] < position
+        ]

@@ -31,6 +31,7 @@ from math import inf
 from operator import attrgetter
 from typing import Any
 
+from store.engines.activity import Counters
 from store.engines.capabilities import HEADER, LOOK_SECONDS, Coherence, Commit, Gap
 from store.errors import RecordError
 from store.opened.cache_entries import Decode, Decoder, Entries, Entry, Written, entry_of, entry_of_value
@@ -48,6 +49,7 @@ class _Incoherent:
 
     looked = inf
     holder = None
+    counters = Counters()
 
     @property
     def writer(self) -> _Incoherent:
@@ -70,6 +72,7 @@ class ReadCache:
         self._coherence = coherence if limit else None
         self._source: Any = coherence or _Incoherent()
         self._writer = self._source.writer
+        self._counters: Counters = self._source.counters
         self._namespace = namespace
         self.limit = limit  # bytes; 0: nothing is kept
         self._lock = threading.RLock()
@@ -100,6 +103,7 @@ class ReadCache:
         decode, body, expires, _, _ = entry
         if expires is not None and expires <= now:
             return MISSING
+        self._counters.hits += 1
         if decode is None:
             return body
         try:
@@ -110,7 +114,10 @@ class ReadCache:
     def has(self, name: str, now: float) -> bool:
         """Whether there is a record of that name; False where the engine must be asked."""
         entry = self._fresh(now).get(name)
-        return entry is not None and (entry[2] is None or entry[2] > now)
+        if entry is None or (entry[2] is not None and entry[2] <= now):
+            return False
+        self._counters.hits += 1
+        return True
 
     def values(self, names: list[str], now: float) -> dict[str, Any] | None:
         """The values of all those names, as of one moment; None where the engine must be asked."""
@@ -126,6 +133,7 @@ class ReadCache:
             if value is MISSING:
                 return None
             found[name] = value
+        self._counters.hits += len(found)
         return found
 
     def count(self, now: float) -> int | None:

@@ -21,6 +21,7 @@ from store.system.clock import steady_clock
 from store.system.deadlock import LOOK_SECONDS, Waiting
 from store.system.lock_file import LockFile
 from store.system.turns import QUEUE_SECONDS, Ticket, Turns
+from store.system.waits import Waits
 
 GREENLET_DELAY = 0.002  # the longest between two attempts of a greenlet, which no other one wakes up
 
@@ -66,6 +67,7 @@ class WriterLock:
         last_delay: float = LAST_DELAY,
         yield_processor: Callable[[], object] = backoff.yield_processor,
         is_named: bool = False,
+        waits: Waits | None = None,
     ) -> None:
         self.path = path
         self.file = None if path is None else LockFile(path, database or path.removesuffix(SUFFIX), is_named=is_named)
@@ -73,6 +75,10 @@ class WriterLock:
         self.is_named = is_named  # a lock of the program, which is not checked for deadlocks
         self.holder: ref[Hold] | None = None
         """Its holder in this process, or the thread that is acquiring it; None: neither."""
+        self.waits = waits or Waits()
+        """The waits for it that had a time limit above 0."""
+        self.looks: Callable[[float], object] | None = None
+        """Called with the time after a release, every CHECK_SECONDS at most."""
         self._clock = clock
         self._yield_processor = yield_processor
         self._backoff = Backoff(last_delay)
@@ -182,11 +188,14 @@ class WriterLock:
                 path=self.path,
             )
         waiting = Waiting(self, held, _labelled) if held and not self.is_named else None
+        begun = self._clock()
         try:
             self._wait_until(hold, clean, timeout, away, waiting)
         finally:
             if waiting is not None:
                 waiting.end()
+            if timeout > 0:
+                self.waits.add(self._clock() - begun)
 
     def _wait_until(
         self, hold: Hold, clean: Callable[[], None], timeout: float, away: float, waiting: Waiting[WriterLock] | None
@@ -337,6 +346,8 @@ class WriterLock:
             self._backoff.check_at = now + CHECK_SECONDS
             if self.file.take_request():
                 self.back_off(AWAY_SECONDS)
+            if self.looks is not None:
+                self.looks(now)
 
     def _on_dropped(self, reference: ref[Hold]) -> None:
         with self._mutex:

@@ -66,6 +66,16 @@ def sync_folders_above(folder: Path) -> None:
     """
     if hasattr(os, "geteuid"):
         for above in folder.parents:
-            if os.stat(above).st_uid != os.geteuid():
+            try:
+                owner = os.stat(above).st_uid
+            except OSError as exc:
+                if exc.errno in (
+                    errno.EACCES,
+                    errno.EPERM,
+                    errno.ELOOP,
+                ):  # not ours to search: nor are those above it
+                    return
+                raise
+            if owner != os.geteuid():
                 return
             sync_folder(above)

@@ -39,7 +39,7 @@ class MemoryEngine:
 
     kind = "memory"
     location = LOCATION
-    coherence = blobs = keep_bytes = None
+    coherence = blobs = keep_bytes = activity = None
     apply_several = None  # as `Optimistic` takes it: a test runs on memory
     now = staticmethod(wall_clock)
 

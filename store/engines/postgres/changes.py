@@ -146,9 +146,10 @@ class PostgresMonitor:
 
     def _run(self, statement: str, values: Sequence[Any]) -> tuple[int, list[Any]]:
         self._handle.check_open()
-        if self._number is None:
+        number = self._number
+        if number is None:
             raise StoreClosed(f"the watch on {self._handle.location} was closed; watch it again")
-        return self._listening.run(statement, values)
+        return self._listening.run(number, statement, values)
 
 
 def _nothing() -> None:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from store.engines.contract import DURABILITIES
+from store.engines.postgres.activity import PostgresActivity
 from store.engines.postgres.blobs import PostgresBlobs
 from store.engines.postgres.care import PostgresCare
 from store.engines.postgres.changes import PostgresChanges
@@ -41,6 +42,8 @@ class PostgresEngine:
             PostgresChanges(handle, handle.server.listening, handle.server.change_statements) if has_xids else None
         )
         self.locks = postgres_locks(handle.server, handle.timeout)
+        is_original = handle.sessions.features is None or handle.sessions.features.product.startswith("PostgreSQL ")
+        self.activity = PostgresActivity(handle) if is_original else None
         reading = Reading(handle)
         writing = Writing(handle, reading, self.transactions)
         claiming = Claiming(handle, writing, blobs)

@@ -7,6 +7,7 @@ there, and a listener removes its row while its store is busy: to look several t
 
 from __future__ import annotations
 
+from math import inf
 from uuid import uuid4
 
 from store.engines.postgres.coordination import ChangeStatements
@@ -33,7 +34,7 @@ class Hearing:
         self._number = 0  # of the connection that was asked to listen
         self._can_hear = False
         self._registered = 0.0
-        self._beat = 0.0
+        self._beat = -inf  # not 0: a machine that has just started counts from there
         self._heard = 0  # in this beat
         self._written = 0
 

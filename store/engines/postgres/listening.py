@@ -17,7 +17,7 @@ from store.engines.postgres.errors import DRIVER_ERRORS
 from store.engines.postgres.hearing import BEAT_SECONDS, Hearing
 from store.engines.postgres.sessions import Sessions
 from store.engines.waking import Wake, Waking, poll
-from store.errors import LockTimeout, StorageError, StoreError
+from store.errors import LockTimeout, StorageError, StoreClosed, StoreError
 from store.system.clock import steady_clock
 
 BUSY_SECONDS = 0.05  # between two ends of all waits while the store is busy
@@ -54,12 +54,14 @@ class Listening:
         """Call it no more; after the last one the thread closes the connection. For finalizers too."""
         self._waking.detach(number)
 
-    def run(self, statement: str, values: Sequence[Any]) -> tuple[int, list[Any]]:
-        """The number of the connection, and the rows of a statement.
+    def run(self, watcher: int, statement: str, values: Sequence[Any]) -> tuple[int, list[Any]]:
+        """The number of the connection, and the rows of a statement, for a watch that `attach` numbered.
 
-        Raises: LockTimeout: the server cannot be reached now.
+        Raises: LockTimeout: the server cannot be reached now. StoreClosed: the watch was detached.
         """
         with self._waking.mutex:
+            if not self._waking.has(watcher):  # the thread that would close the connection may have ended
+                raise StoreClosed(f"the watch on {self._sessions.location.shown} was closed; watch it again")
             try:
                 rows = self._session.run(statement, values)
                 number = self._session.number

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from store.engines.contract import Applied, Change, Cursor, Fields, Load, Order, Page, Usage
+from store.engines.redis.activity import RedisActivity
 from store.engines.redis.care import RedisCare
 from store.engines.redis.changes import RedisChanges
 from store.engines.redis.handle import Handle, RedisBuffer
@@ -35,6 +36,7 @@ class RedisEngine:
         self.transactions = PlaceTransactions(handle.server, handle, self._must_restart, optimistic=True)
         self.changes = RedisChanges(handle.server, handle.check_open)
         self.locks = redis_locks(handle.server)
+        self.activity = RedisActivity(handle)
         self._reading = Reading(handle.server, bodies=handle.bodies)
         self._writing = Writing(handle.server)
         self.care = RedisCare(handle, self._reading, self._writing)

@@ -36,6 +36,7 @@ class SqliteEngine:
         self.id, self.location = handle.id, handle.location
         engine = handle.engine
         self.coherence, self.blobs, self.locks = engine.coherence, engine.spill, engine.named_locks
+        self.activity = engine.activity
         self.transactions = SqliteTransactions(handle)
         self.changes = SqliteChanges(handle)
         # Bound as attributes, not wrapped in methods, which saves a call at each read.

@@ -44,10 +44,12 @@ class Reading:
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
+        self._counters = handle.engine.counters
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = _ROW) -> dict[str, Any]:
         if len(names) != 1:
             return self._get_many(namespace, names, fields)
+        self._counters.reads += 1
         handle, name = self._handle, names[0]
         values = handle.engine.read(FIND_ONE[fields], (namespace, name), fetch_one, 0.0, handle.timeout)
         if values is None:
@@ -62,6 +64,7 @@ class Reading:
         raise self._bad_index()  # a damaged or planted index can lead to any row
 
     def _get_many(self, namespace: str, names: Sequence[str], fields: Fields) -> dict[str, Any]:
+        self._counters.reads += len(names)
         rows = self._handle.of_names(sql.FIND_ALL[fields], namespace, names)
         found = {item.name: item for item in map(_MAKE[fields], rows)}
         if not found.keys() <= set(names):
@@ -133,6 +136,7 @@ class Reading:
         values = namespace, 0, sql.LARGEST_ID
         fetch = all_by_id(handle.location, 0)
         rows = handle.engine.read(sql.SNAPSHOT[fields], values, fetch, 0.0, handle.timeout)
+        self._counters.reads += len(rows)
         return self._items(rows, namespace, fields)
 
     def sealers(self) -> set[bytes]:
@@ -199,7 +203,9 @@ class Reading:
         handle = self._handle
         values = *values, min(limit, sql.LARGEST_ID)
         if fields in _WITH_BODY:
-            return handle.engine.read(statement, values, page_of(limit), 0.0, handle.timeout)
+            found = handle.engine.read(statement, values, page_of(limit), 0.0, handle.timeout)
+            self._counters.reads += len(found[0])
+            return found
         rows = handle.all(statement, values)
         return rows, len(rows) < limit
 

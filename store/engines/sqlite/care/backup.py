@@ -120,7 +120,7 @@ def _claimed(engine: Engine, target: str, timeout: float) -> Iterator[None]:
             if not IS_POSIX:  # Windows, where nothing replaces a file that is open
                 stack.close()
             yield
-            for suffix in companions.MAPPED:
+            for suffix in (*companions.MAPPED, companions.ACTIVITY):
                 with suppress(OSError):  # nobody uses it now, and it tells of the older one
                     os.unlink(target + suffix)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from mmap import mmap
 from weakref import WeakValueDictionary
 
+from store.engines.activity import Counters
 from store.engines.capabilities import HEADER, CachedReads, Gap
 from store.engines.sqlite.engine.ring import Ring, marker, space_of
 from store.engines.sqlite.engine.ring_file import ring_of
@@ -44,11 +45,13 @@ class SqliteCoherence:
         writer: WriterLock,
         is_open: Callable[[], bool],
         look: Callable[[float], None],
+        counters: Counters,
         *,
         read_only: bool,
     ) -> None:
         self.look = look
         self.writer = writer
+        self.counters = counters
         self.looked = 0.0
         self._path = path
         self._is_open = is_open

@@ -15,11 +15,13 @@ from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import ref
 
+from store.engines.activity import Counters
 from store.engines.capabilities import LOOK_SECONDS
 from store.engines.named_locks import SUFFIX as NAMED_LOCKS_SUFFIX
 from store.engines.named_locks import NamedLocks
 from store.engines.reentry import conflict, in_use, is_in_block, refuse
 from store.engines.sqlite.engine import wal_index
+from store.engines.sqlite.engine.activity_file import ActivityFile
 from store.engines.sqlite.engine.checkpoints import Checkpoints
 from store.engines.sqlite.engine.coherence import Commit, SqliteCoherence, Touched
 from store.engines.sqlite.engine.database_file import DatabaseFile
@@ -34,6 +36,7 @@ from store.engines.sqlite.opening.strategy import Opening
 from store.engines.sqlite.spill.files import SqliteSpill
 from store.engines.transaction import HeldTransaction
 from store.errors import StorageError, StoreError
+from store.system.clock import steady_clock
 from store.system.file_status import size_of
 from store.system.locking import Hold, WriterLock
 
@@ -67,14 +70,19 @@ class Engine:
         self.opener = Opener(opening, self.file, self.usability)
         self.pool = ConnectionPool(path, self.opener.open, self)
         self.connection = self.pool.own
-        self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None)
-        self.named_locks = NamedLocks(path + NAMED_LOCKS_SUFFIX)
+        self.counters = Counters()
+        self.activity = ActivityFile(path, self.counters)
+        waits = self.counters.waits
+        self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None, waits=waits)
+        self.writer_lock.looks = self.activity.look
+        self.named_locks = NamedLocks(path + NAMED_LOCKS_SUFFIX, waits)
         self.spill = SqliteSpill(self)
         self.coherence = SqliteCoherence(
             path if self.strategy.shares_log else None,
             self.writer_lock,
             self._has_logged_connection,
             self._look,
+            self.counters,
             read_only=read_only,
         )
         self.checkpoints = Checkpoints(path, self.coherence, self.spill)
@@ -170,7 +178,10 @@ class Engine:
             assert connection.work is not None
             connection.work.touch(touched)
             self.checkpoints.wrote(1, size)
-            return connection.run(statement, params, row_count, timeout), connection.work.commit
+            changed = connection.run(statement, params, row_count, timeout)
+            if touched != ():  # else it is a statement about no record
+                self.counters.writes += changed
+            return changed, connection.work.commit
         finally:
             connection.operation = outer
             if connection.deferred:
@@ -201,6 +212,8 @@ class Engine:
                 self.writer.committed(connection)
         finally:
             self.writer.give(hold)
+        if touched != ():  # else it is a statement about no record
+            self.counters.writes += changed
         if connection.unsynced is not None:
             connection.settle(timeout)
         return changed, commit
@@ -216,6 +229,8 @@ class Engine:
             assert connection.work is not None
             connection.work.touch(touched)
             changed = connection.run_many(statement, rows)
+            if touched != ():
+                self.counters.writes += changed
             self.checkpoints.wrote(len(rows), size)
             return changed
         finally:
@@ -289,6 +304,7 @@ class Engine:
         if self.file.has_new_log():  # connections that were opened without a log would not keep it in its place
             self.pool.reopen()
         self.coherence.looked = now
+        self.activity.look(steady_clock())
 
     def file_bytes(self) -> int:
         """The size of the database. Raises: StorageError."""
@@ -323,6 +339,7 @@ class Engine:
             with suppress(StoreError):  # which it raises because the database was replaced
                 self.writer.take(Hold(), self.connection(), 0.0)
         failure = self._lost_log()
+        self.activity.add()
         self.usability.close()
         self.pool.close()
         wal_index.release_unused()
@@ -372,6 +389,7 @@ class Engine:
         if in_use:
             self.usability.fork()
         self.named_locks.forget()
+        self.activity.renew()
         self.coherence.renew()
         self.spill.renew()
         return [connection.conn for connection in in_use if connection.conn is not None]

@@ -17,7 +17,8 @@ from store.system.descriptors import READ, Descriptor, read_at
 
 LOGS = ("-journal", "-wal", "-shm")
 MAPPED = (".changes", ".access")  # hold no data
-FILES = (".lock", *MAPPED, "-network", "-open")
+ACTIVITY = ".activity"  # totals for a person who watches the store; holds no data
+FILES = (".lock", *MAPPED, ACTIVITY, "-network", "-open")
 FOLDERS = ("-spill", "-locks")
 
 SUPER_MAGIC = bytes.fromhex("d9d505f920a163d7")  # the last bytes of a journal that names another file
