@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from store.opened.namespace import Namespace
 
@@ -37,6 +37,12 @@ class Stats:
     checkpoint_error: str | None
     purge_error: str | None
     """Why this `Store` could not delete expired records at its last attempt."""
+
+    def _repr_html_(self) -> str:
+        """The figures as a table, for notebooks."""
+        from store.display.notebook import card, figures
+
+        return card(type(self).__name__, figures({one.name: getattr(self, one.name) for one in fields(self)}))
 
 
 def stats(ns: Namespace) -> Stats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from store.care.inspect import verdict_of
 from store.errors import Corrupt, StorageError
@@ -40,12 +41,41 @@ class Verification:
         """Whether all records are ours and sound, and the file is sound."""
         return not (self.foreign or self.tampered or self.corrupt or self.unfound or self.damage or self.files)
 
+    def _repr_html_(self) -> str:
+        """The verdict, how many there are of each kind, and the first faults as tables, for notebooks."""
+        from store.display.notebook import ROWS, card, rows_of
+
+        counts = [(fault, len(getattr(self, fault))) for fault in _FAULTS]
+        facts = [("sealed", f"{self.sealed:,}"), *((fault, f"{number:,}") for fault, number in counts if number)]
+        if self.orphans:
+            facts.append(("orphans", f"{len(self.orphans):,} files, which compact() removes"))
+        if self.unread:
+            facts.append(("unread", f"{self.unread:,} commits, which store recover reads"))
+        total, rows = sum(number for _, number in counts), list(islice(_faults(self), ROWS))
+        faults = rows_of(("kind", "record", "problem"), rows, f"{len(rows)} of {total:,} faults")
+        return card(f"Verification: {'sound' if self.ok else 'not sound'}", facts, faults)
+
     def add(self, row: Row, verdict: str) -> None:
         """Count one record."""
         if verdict == "own":
             self.sealed += 1
         else:
             getattr(self, verdict).append(_place_of(row))
+
+
+_FAULTS = ("damage", "tampered", "corrupt", "unfound", "files", "foreign")  # the gravest first
+
+
+def _faults(found: Verification) -> Iterator[tuple[str, str, str]]:
+    """Kind, record and problem of each fault, as text for a notebook."""
+    from store.display.notebook import quoted, short
+
+    for fault in _FAULTS:
+        for one in getattr(found, fault):
+            if fault == "damage":
+                yield fault, "", short(one, 200)
+            else:
+                yield fault, f"{quoted(one[1])} in {quoted(one[0])}", short(" ".join(one[2:]), 200)
 
 
 def verify(ns: Namespace, *, quick: bool = False) -> Verification:

@@ -43,8 +43,7 @@ class Record:
     @classmethod
     def from_header(cls, header: Header) -> Record:
         """The public view of a header from the engine. Raises: Corrupt: a column has a wrong type or value."""
-        times = header.created, header.modified, header.expires
-        if not header.has_types() or any(time != time for time in times):  # a NaN, which a server stores
+        if not header.is_sound():
             error = Corrupt("its metadata is damaged; restore the store from a backup")
             raise error.about(header.name, header.namespace)
         return cls(
@@ -55,6 +54,26 @@ class Record:
             sealed_by=header.key_id.hex() if any(header.key_id) else None,
             version=header.stamp,
         )
+
+    def _repr_html_(self) -> str:
+        """The metadata as a table, for notebooks."""
+        from store.display.notebook import card, quoted, short
+        from store.display.units import moment_text, size_text
+
+        facts = [
+            ("name", quoted(self.name)),
+            ("namespace", quoted(self.namespace)),
+            ("type", short(self.type or "–")),
+            ("codec", short(f"{self.codec} {self.protocol}")),
+            ("size", size_text(self.size)),
+            ("revision", short(self.revision)),
+            ("created", moment_text(self.created)),  # a notebook is saved with it: no age
+            ("modified", moment_text(self.modified)),
+            ("expires", moment_text(self.expires)),
+            ("sealed by", short(self.sealed_by or "no key")),
+            ("written by", short(f"Python {self.python}" if self.python else "–")),
+        ]
+        return card(type(self).__name__, facts)
 
     def __getstate__(self) -> list[Any]:
         return [getattr(self, name) for name in self.__slots__]

@@ -143,6 +143,11 @@ class Header(NamedTuple):
         """As that of `Row`."""
         return tuple(map(type, self)) in _HEADER_TYPES
 
+    def is_sound(self) -> bool:
+        """Whether it has its types, and no time is a NaN, which a server stores."""
+        times = self.created, self.modified, self.expires
+        return self.has_types() and not any(time != time for time in times)
+
 
 _HEADER_TYPES = frozenset(product((int,), *_COLUMN_TYPES[1:7], (int,), *_COLUMN_TYPES[11:], (bytes,)))
 

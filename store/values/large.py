@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.errors import Corrupt
 from store.rows.row import Row, Sealed
-from store.rows.spilled import Part, checksum, new_file, parts_of, prefix_of
+from store.rows.spilled import Part, checksum, new_file, parts_of, prefix_of, size_of
 from store.system.digests import blake2b
 
 if TYPE_CHECKING:
@@ -122,6 +122,12 @@ class Large:
         if foreign:
             return body, _Buffers(buffers, partial(self.spill.refuse_hollow, parts))
         return body, [read() for read in buffers]
+
+    def copied_bytes(self, row: Row | Sealed, *, foreign: bool) -> int:
+        """How many bytes `read` copies into memory and `row` holds already; mapped buffers are not among them."""
+        if not self.mmap or self._verify or foreign:
+            return len(row.body) + size_of(row.spill)
+        return len(row.body) or self._parts(row, foreign=False)[0].bytes
 
     def problems(self, row: Row, *, foreign: bool, content: bool = True) -> list[str]:
         """The problems with the files of a row; `content`: also compare each with its checksum."""

@@ -40,15 +40,17 @@ class Unpacker:
         self._usual: Codec = registered.load("pickle") if isinstance(choices.codec, Auto) else choices.codec
         self._usual_decode = self._full(self._usual)
 
-    def unpack(self, row: Row, *, private: bool = False) -> Any:
+    def unpack(self, row: Row, *, private: bool = False, restricted: bool = False) -> Any:
         """The value of a row; `private`: nothing in it is mapped, so all of it can be changed.
+
+        `restricted`: a row of another owner is plain data, or refused, even in a store that trusts all.
 
         Raises:
             Tampered, Corrupt, Untrusted, UnknownProtocol, CodecUnavailable.
         """
-        return self.unpacked(row, private=private)[0]
+        return self.unpacked(row, private=private, restricted=restricted)[0]
 
-    def unpacked(self, row: Row, *, private: bool = False) -> tuple[Any, Decode | None]:
+    def unpacked(self, row: Row, *, private: bool = False, restricted: bool = False) -> tuple[Any, Decode | None]:
         """(value, decoder of its body); the decoder is None unless the row is sealed by the user and has no files.
 
         Raises: as `unpack`.
@@ -56,7 +58,8 @@ class Unpacker:
         try:
             if self.sealer.check(row) is Verdict.OWN:
                 return self._decoded_own(row, private)
-            return self._decoded_foreign(row, private), None
+            trust = "data" if restricted and self.trust == "all" else self.trust
+            return self._decoded_foreign(row, private, trust), None
         except Exception as exc:
             raise self._about(exc, row) from _cause_of(exc)
 
@@ -108,21 +111,21 @@ class Unpacker:
             return decode(row.body), decode
         return decode(*self._files_of(row, private, False)), None
 
-    def _decoded_foreign(self, row: Row, private: bool) -> Any:
-        decode = self._foreign(row)
-        return decode(row.body) if row.spill is None else decode(*self._files_of(row, private, self.trust != "all"))
+    def _decoded_foreign(self, row: Row, private: bool, trust: str) -> Any:
+        decode = self._foreign(row, trust)
+        return decode(row.body) if row.spill is None else decode(*self._files_of(row, private, trust != "all"))
 
     def _files_of(self, row: Row | Sealed, private: bool, foreign: bool) -> tuple[bytes, Iterable[memoryview]]:
         if self.large is None:
             raise no_files()
         return self.large.read(row, private=private, foreign=foreign)
 
-    def _foreign(self, row: Row) -> Full:
+    def _foreign(self, row: Row, trust: str) -> Full:
         """The decoder for a row that no key of the user sealed. Raises: Untrusted."""
         codec = self.codecs.of(row)
-        if self.trust == "all":
+        if trust == "all":
             return self._full(codec)
-        if self.trust == "own":
+        if trust == "own":
             raise Untrusted(
                 "it was not sealed with a key of yours, and this store reads nothing else "
                 '(trust="own"); bring the key it was sealed with (STORE_KEY_FILE)'

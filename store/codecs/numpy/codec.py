@@ -220,7 +220,11 @@ def _elements(made: Any) -> str:
     """The first elements as text, flattened: shortened by dimension, as NumPy does, 30 dimensions are too long."""
     if made.dtype.itemsize > _SHOWN_BYTES:
         return f"elements of {made.dtype.itemsize} bytes"
-    first = np.asarray(made).flat[: min(_SHOWN_ELEMENTS, _SHOWN_BYTES // (made.dtype.itemsize or 1))]
+    values = numpy_dtype.values_in(made.dtype)  # more than bytes where fields overlap, or take none
+    if values > _SHOWN_BYTES:
+        return f"elements of {values:,} values each"
+    most = _SHOWN_BYTES // max(made.dtype.itemsize, values)
+    first = np.asarray(made).flat[: min(_SHOWN_ELEMENTS, most)]
     try:
         text = np.array2string(first, threshold=_SHOWN_ELEMENTS)
     except Exception as exc:  # an invalid character has no text

@@ -20,7 +20,7 @@ _Rows = np.ndarray[Any, np.dtype[np.uint8]]
 MAX_FIELDS = 10_000
 MAX_DEPTH = 16  # of dtypes in dtypes
 MAX_ITEM = 2**31 - 1  # bytes of one element: the limit of NumPy 1
-MAX_EMPTY = 1000  # elements of a subarray that take no bytes: nothing else bounds their number
+MAX_EMPTY = 1000  # values without bytes in one element, at all levels: nothing else bounds their number
 MAX_DIMENSIONS = 32 if np.__version__.startswith("1.") else 64  # dimensions of fields are added to those of the array
 
 _TEXT = re.compile(
@@ -111,7 +111,7 @@ class _Builder:
         size = math.prod(shape) * inner.itemsize
         if size > MAX_ITEM or not shape:
             raise ValueError("the shape of a subarray in it cannot be")
-        if not size and extent(shape, inner.itemsize) > MAX_EMPTY:
+        if (not size and extent(shape, inner.itemsize) > MAX_EMPTY) or math.prod(shape) * empties(inner) > MAX_EMPTY:
             raise ValueError(f"it has a subarray of more than {MAX_EMPTY} elements that take no bytes")
         return np.dtype((inner, tuple(shape)))
 
@@ -186,6 +186,22 @@ def extent(shape: Any, itemsize: int) -> int:
     """The bytes that an array would take if none of its sizes were 0."""
     sizes: list[int] = [size or 1 for size in shape]
     return math.prod(sizes) * (itemsize or 1)
+
+
+def empties(dtype: np.dtype[Any]) -> int:
+    """How many values without bytes one element holds, at all levels; subarrays of these multiply."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return math.prod(shape) * empties(base)
+    return (not dtype.itemsize) + sum(empties(_fields(dtype)[name][0]) for name in dtype.names or ())
+
+
+def values_in(dtype: np.dtype[Any]) -> int:
+    """How many values one element has, at all levels: what showing it in full takes."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return math.prod(shape) * values_in(base)
+    return max(1, sum(values_in(_fields(dtype)[name][0]) for name in dtype.names or ()))
 
 
 # -- checking foreign arrays
