@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Self
 
-from store.errors import StoreError
+from store.errors import StorageError, StoreError
 from store.system.file_status import no_thread
 from store.watching.watch import Watch
 
@@ -53,6 +53,7 @@ class Changes:
         self._seen: dict[str, Any] = {}
         self._due: set[str] = set()  # fields to compare at the next look, even if their records look unchanged
         self._refused: set[str] = set()  # fields whose unreadable record was reported
+        self._failed: set[str] = set()  # fields that could not be read at their last turn, as the store failed
         self._watch: Watch[Any] | None = None
         self._threads: list[threading.Thread] = []  # the last one, and those before it that may not have ended yet
 
@@ -137,12 +138,16 @@ class Changes:
             return
         try:
             value = self._value_of(field)
+        except StorageError:
+            self._retry(field)
+            return
         except (StoreError, ValueError, TypeError):  # reported once, until it is good again; the other fields go on
             if field not in self._refused:
                 self._refused.add(field)
                 _report()
             return
         self._refused.discard(field)
+        self._failed.discard(field)
         with self.lock:
             if field not in self._seen:
                 return
@@ -157,6 +162,14 @@ class Changes:
                     handle.callback(copy.deepcopy(old), copy.deepcopy(value))  # a callback may change its own copy
                 except Exception:
                     _report()
+
+    def _retry(self, field: str) -> None:
+        """Read a field again after the next look, which raises if the store is gone: that is one error, not two."""
+        self._due.add(field)
+        if field in self._failed and field not in self._refused:
+            self._refused.add(field)
+            _report()
+        self._failed.add(field)
 
 
 def _report() -> None:

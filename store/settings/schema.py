@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from store.classes.shown import shown
+from store.classes.size import too_large
 from store.codecs.plain import same
 from store.settings.frozen import field_names, thawed
 from store.settings.kinds import REFUSALS, STORED, Build, Kind, Rule, Source, Target, near_miss
@@ -24,7 +25,13 @@ class Field(NamedTuple):
 
     def restored(self, plain: Any) -> Any:
         """The value of a plain form that is stored. Raises: TypeError, ValueError: it does not fit."""
-        value = self.kind.take(plain, self.where, Source.STORE)
+        items = too_large(plain)
+        if items:  # anybody who can write the file can store this: going over each place of a part never ends
+            raise ValueError(f"{self.where}: its parts are shared, and written out they are {items}")
+        try:
+            value = self.kind.take(plain, self.where, Source.STORE)
+        except RecursionError:
+            raise ValueError(f"{self.where}: it holds itself, or nests too deep") from None
         if self.rule is not None:
             self.rule(value)
         return value

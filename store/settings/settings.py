@@ -85,6 +85,11 @@ class Settings(Generic[T]):
     def __repr__(self) -> str:
         return f"<Settings of {self.__settings__.schema.cls.__name__} in {self.__settings__.store!r}>"
 
+    def _repr_html_(self) -> str:
+        from store.settings.notebook import settings_html
+
+        return settings_html(self.__settings__)
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("Settings are not pickled or copied: open them in the other process, by their path")
 

@@ -16,7 +16,7 @@ from preferences import Prefs, Window
 
 from store import Store, settings
 from store.errors import StorageError, StoreError
-from store.settings import Settings
+from store.settings import Settings, changes
 
 BOUND_SECONDS = 30
 SOON = 0.001
@@ -249,6 +249,49 @@ def test_store_that_is_gone_is_reported_and_ends_the_thread(place, prefs, looks,
         thread.join(BOUND_SECONDS)
         assert not thread.is_alive()
     assert len(reported) == 1 and reported[0].startswith("StorageError(")
+
+
+def test_field_that_cannot_be_read_once_is_read_again_and_nothing_is_reported(prefs, other, looks, reported, monkeypatch):
+    told, fails = [], itertools.chain([True], itertools.repeat(False))
+    settings.on_change(prefs, "theme", lambda old, new: told.append((old, new)))
+    looks.wait()
+    failing_once(monkeypatch, fails)
+    other.theme = "light"
+    looks.wait()
+    looks.wait()
+    assert told == [("dark", "light")] and reported == []
+
+
+def test_field_that_cannot_be_read_twice_is_reported_once(prefs, other, looks, reported, monkeypatch):
+    told, fails = [], itertools.chain([True] * 4, itertools.repeat(False))
+    settings.on_change(prefs, "theme", lambda old, new: told.append((old, new)))
+    looks.wait()
+    failing_once(monkeypatch, fails)
+    other.theme = "light"
+    for _ in range(6):
+        looks.wait()
+    assert told == [("dark", "light")]
+    assert len(reported) == 1 and reported[0].startswith("StorageError(")
+
+
+def failing_once(monkeypatch, fails):
+    """Has the thread's reads of "theme" fail as often as `fails` says."""
+    read = changes.Changes._compare
+
+    def compare(self, field):
+        value_of = self._value_of
+        if field == "theme" and next(fails):
+            self._value_of = refused
+        try:
+            read(self, field)
+        finally:
+            self._value_of = value_of
+
+    monkeypatch.setattr(changes.Changes, "_compare", compare)
+
+
+def refused(field):
+    raise StorageError("the disk is away")
 
 
 def test_callback_after_an_error_has_ended_the_thread(place, prefs, other, looks, reported):

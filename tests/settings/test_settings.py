@@ -518,3 +518,18 @@ def test_union_takes_a_value_as_it_is_before_it_converts_one(place):
 def test_items_that_stand_twice_are_no_set(prefs):
     with pytest.raises(ValueError, match=r"^Prefs\.tags takes set\[str\], and \['a', 'a'\] has items twice$"):
         settings.import_(prefs, 'tags = ["a", "a"]', "toml")
+
+
+def test_stored_value_of_shared_parts_or_of_itself_leaves_the_default(path):
+    """A few hundred bytes can hold a list that has no end as text, and anybody who can write the file can store it."""
+    laughs, itself = ["ha"], []
+    for _ in range(60):
+        laughs = [laughs] * 10
+    itself.append(itself)
+    with Store(path, namespace="settings") as s:
+        s.update({"recent": laughs, "again": itself})
+    Both = make_dataclass("Both", [("recent", list, field(default_factory=list)), ("again", list, field(default_factory=list))])
+    with pytest.warns(UserWarning) as told, Settings(Both, path) as both:
+        assert (both.recent, both.again) == ([], [])
+    said = " ".join(str(one.message) for one in told)
+    assert "its parts are shared" in said and "it holds itself" in said
