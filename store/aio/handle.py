@@ -18,6 +18,7 @@ from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Self, TypeVar
 
 from store.aio.blocks import Block
 from store.aio.opening import Closable, Opening
+from store.errors import StoreError
 
 H = TypeVar("H", bound=Closable)
 P = ParamSpec("P")
@@ -63,6 +64,17 @@ class AsyncHandle(Generic[H]):
 
     def __repr__(self) -> str:
         return repr(self.opening)
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks: where it is, and whether it is open. It asks nothing of the store."""
+        from store.display.notebook import card, quoted, short
+
+        kind = type(self).__name__
+        try:
+            opened = self.opening.opened
+        except StoreError as exc:
+            return card(kind, [("state", short(exc, 500))])
+        return card(kind, [("location", short(opened.location, 200)), ("namespace", quoted(opened.namespace))])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """As `opened` is pickled: another one on the same file, which is not open yet."""

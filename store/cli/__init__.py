@@ -19,9 +19,10 @@ SECTIONS = {
     "Records": {
         "get": "records", "set": "records", "rm": "records", "touch": "records",
         "ls": "listing", "records": "listing", "info": "info", "watch": "watch",
+        "web": "web",
     },
     "The store": {
-        "namespaces": "listing", "stats": "info", "purge": "maintenance", "verify": "maintenance",
+        "namespaces": "listing", "stats": "info", "top": "top", "purge": "maintenance", "verify": "maintenance",
         "compact": "maintenance", "backup": "backups", "restore": "backups", "recover": "backups",
         "copy": "backups", "destroy": "backups", "upgrade": "maintenance",
         "reshard": "sharding",

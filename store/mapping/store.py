@@ -550,6 +550,12 @@ class Store(MutableMapping[str, V]):
         where = f"<{type(self).__name__} {self.location!r} namespace={self.namespace!r}"
         return reading.shown(self._opened, where, lambda: reading.count(self._opened))
 
+    def _repr_html_(self) -> str:
+        """Returns location, number of records and the metadata of the first ones as a table, for notebooks."""
+        from store.mapping.notebook import store_html
+
+        return store_html(type(self).__name__, [self._opened], self.namespace)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Opens the same file again, with the same options but never with the key."""
         if self.location == ":memory:":

@@ -92,6 +92,7 @@ def test_column_of_another_type(sound: Path, clock: Any, column: str, value: str
                 assert ("", "a") in s.verify(quick=True).corrupt
             for look in (lambda: s.record("a"), lambda: list(s.records()), s.stats, lambda: list(s), s.namespaces):
                 expect_contained(look)
+            assert "<table>" in s._repr_html_()  # which never raises
             assert (trust == "own" and key == KEY) or s["b"] == {"x": 2}
             if column in ("type", "python", "protocol", "revision", "created", "modified", "codec"):
                 with pytest.raises(Corrupt, match="record 'a': its metadata is damaged"):

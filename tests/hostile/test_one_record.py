@@ -119,6 +119,7 @@ TWO = {"ls", "records", "export jsonl", "settings show", "settings export"}  # w
 
 
 @pytest.mark.parametrize("planted", ["name", "namespace", "type", "codec", "python", "spill", "seal"])
+@pytest.mark.slow
 def test_column_that_is_no_text(path: Path, capsys: Any, planted: str) -> None:
     for command in WALKS:
         _plant(path, planted)
@@ -173,6 +174,7 @@ def test_pages_of_names_that_are_no_text_are_passed(path: Path) -> None:
 
 
 @pytest.mark.parametrize("planted", ["CAST(printf('%08d', n) AS BLOB)", "CAST(printf('%09d', n) AS BLOB)"])
+@pytest.mark.slow
 def test_planted_sealers_cost_nothing(path: Path, capsys: Any, planted: str) -> None:
     """By what is asked of SQLite, and not by how long it takes."""
     with Store(path) as s:

@@ -61,6 +61,7 @@ SHAPES = {
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the limit of memory is added to what there is")
 @pytest.mark.parametrize(("shape", "body", "value"), SHAPES.values(), ids=SHAPES)
+@pytest.mark.slow
 def test_every_tool_stays_within_the_limits(path: Path, shape: str, body: bytes, value: str) -> None:
     planted(path, body=body, shape=shape)
     command = [sys.executable, str(CHILD), str(path), str(MEGABYTES)]
@@ -103,6 +104,7 @@ def test_buffers_of_somebody_else_are_read_as_they_are_asked_for(path: Path, ope
         assert not [name for name in opened if name in row.spill]
 
 
+@pytest.mark.slow
 def test_holes_of_ours_are_read(path: Path) -> None:
     """A file system that compresses makes holes of zeros."""
     zeros = bytes(SPARSE + 1)

@@ -52,6 +52,11 @@ class Child:
         assert line, "the program ended without a word; its traceback is in the captured stderr"
         return line.rstrip("\n")
 
+    def ask(self, code: str) -> str:
+        """What a program that evaluates each line answers to one."""
+        self.say(code)
+        return self.hear()
+
     def result(self) -> Any:
         """Its last line as JSON, after it has ended well."""
         output, _ = self.process.communicate(timeout=WAIT_SECONDS)

@@ -118,6 +118,7 @@ class RedisCluster:
         for node in stopped:
             node.wait_until_ready()
         self.wait_until_ok()
+        self.wait(lambda: all(map(self._is_told_of, stopped)), "knew who follows whom")
 
     def move_slot(self, slot: int, to: RedisServer) -> None:
         """Give a slot and its keys to another primary."""
@@ -138,6 +139,14 @@ class RedisCluster:
                 return False
             views.append(self._owners(node))
         return len(views[0]) == SLOTS and set(views[0].values()) <= ports and all(view == views[0] for view in views)
+
+    def _is_told_of(self, node: RedisServer) -> bool:
+        """Whether all others know whom a replica follows, which they hear of later than who has the slots."""
+        if node.ask("INFO", "replication")["role"] == "master":
+            return True
+        name = node.ask("CLUSTER MYID")
+        views = [other.ask("CLUSTER NODES").values() for other in self.running]
+        return all(entry["master_id"] != "-" for view in views for entry in view if entry["node_id"] == name)
 
     def _known_to(self, node: RedisServer) -> set[str]:
         """The ids of the nodes that a node has a connection to; a handshake has another id."""

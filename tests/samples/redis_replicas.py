@@ -86,7 +86,12 @@ class Replicated:
         node.settings["replicaof"] = f"127.0.0.1 {self.primary.port}"
 
     def _are_level(self) -> bool:
-        written = int(_replication(self.primary)["master_repl_offset"])
+        mine = _replication(self.primary)
+        written = int(mine["master_repl_offset"])
+        # WAIT counts no replica before the primary calls it online, which is later than when the link is up.
+        followers = {each["port"] for each in mine.values() if isinstance(each, dict) and each["state"] == "online"}
+        if any(node.port not in followers for node in self.replicas):
+            return False
         views = [_replication(node) for node in self.replicas]
         return all(view["master_link_status"] == "up" and int(view["slave_repl_offset"]) >= written for view in views)
 

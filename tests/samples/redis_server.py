@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,15 @@ class PortTaken(RuntimeError):
 
 class LacksTLS(RuntimeError):
     """The program was built without it, as that of a wheel may be."""
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """In the block waits end after half a second: for what is to fail, since on a busy machine anything may."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("server.LEAST_SECONDS", "nodes.CONNECT_SECONDS", "nodes.ANSWER_SECONDS"):
+            patch.setattr(f"store.engines.redis.{name}", 0.5)
+        yield
 
 
 class RedisServer:

@@ -353,6 +353,12 @@ class ShardedStore(MutableMapping[str, V]):
         where = f"<{type(self).__name__} {self.location!r} namespace={self.namespace!r} shards={len(self.stores)}"
         return reading.shown(self.opened, where, self.__len__)
 
+    def _repr_html_(self) -> str:
+        """As that of `Store`: a table for notebooks."""
+        from store.mapping.notebook import store_html
+
+        return store_html(type(self).__name__, self._spaces, self.namespace, ("shards", str(len(self.stores))))
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self.stores[0].__reduce__(), self.namespace, len(self.stores), self.kind)
 
@@ -413,6 +419,11 @@ def shards_within(store: Store[V], namespace: str, shards: int, kind: Kind) -> A
 def store_at(store: AnyStore[V], name: str) -> Store[V]:
     """The store that has the record of a name: the shard, or the only one."""
     return store.at(name) if isinstance(store, ShardedStore) else store
+
+
+def stores_of(store: AnyStore[V]) -> tuple[Store[V], ...]:
+    """The shards of a store, or the only one."""
+    return store.stores if isinstance(store, ShardedStore) else (store,)
 
 
 def _agreed(first: Store[V], namespace: str, shards: int, kind: Kind, *, is_within: bool) -> AnyStore[V]:

@@ -1,0 +1,62 @@
+"""Names of namespaces and records as pages show them, and links to their pages."""
+
+from __future__ import annotations
+
+from store.display.html import Html, Url, element
+from store.display.text import visible
+from store.web.site import Site
+
+MOST_SHOWN = 200  # characters of a name in a title; in a crafted file it may have any length
+MOST_IN_LINKS = 80  # characters of a name in a link
+MOST_LINKED = 4096  # characters of a name that fits into an address
+UNNAMED = "unnamed namespace"
+
+
+def cut(text: str, most: int = MOST_SHOWN) -> str:
+    """The beginning of a text, with `…` where something is left out."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def plainly(name: str, most: int = MOST_SHOWN) -> str:
+    r"""A name whose characters can all be seen: a line break is `\n`, and spaces that HTML drops are in quotes."""
+    shown = visible(cut(name, most))
+    return f'"{shown}"' if shown.strip() != shown or "  " in shown else shown
+
+
+def namespace_text(namespace: str) -> str:
+    """A namespace in a title or a trail."""
+    return plainly(namespace) or UNNAMED
+
+
+def record_text(name: str) -> str:
+    """A record's name in a title or a trail."""
+    return plainly(name) or '""'
+
+
+def fits(namespace: str, name: str = "") -> bool:
+    """Whether the names are short enough for an address, and for the fields of a form."""
+    return len(namespace) + len(name) <= MOST_LINKED
+
+
+def next_link(text: str, after: str, href: Url) -> Html:
+    """The link to the page of a list that begins after a name."""
+    if not fits(after):
+        note = "The next page begins after a name that is too long for an address: search by a prefix."
+        return element("span", note, class_="muted")
+    return element("a", text, href=href, rel="next", class_="next")
+
+
+def namespace_link(site: Site, namespace: str) -> Html:
+    """A link to the records of a namespace."""
+    shown = plainly(namespace, MOST_IN_LINKS) if namespace else element("em", "unnamed")
+    if not fits(namespace):
+        return element("span", shown, title="too long for an address")
+    return element("a", shown, href=site.links.namespace(namespace))
+
+
+def record_link(site: Site, namespace: str, name: str) -> Html:
+    """A link to the page of a record."""
+    shown = plainly(name, MOST_IN_LINKS) if name else element("em", '""')
+    if not fits(namespace, name):
+        return element("span", shown, title="too long for an address")
+    return element("a", shown, href=site.links.record(namespace, name))

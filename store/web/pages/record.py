@@ -1,0 +1,126 @@
+"""One record: its value, its seal and metadata, its bytes as a disassembly, and the revisions seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from store.display.html import Child, Html, Url, element, joined
+from store.errors import RecordError, Tampered
+from store.mapping.store import Store
+from store.opened.sentinels import MISSING
+from store.rows.record import Record
+from store.web.forms import record_forms
+from store.web.look import PAGE_BYTES, Budget, Look, look
+from store.web.pages.content import content
+from store.web.pages.marks import record_mark
+from store.web.pages.moments import exactly
+from store.web.pages.naming import cut, namespace_link, namespace_text, record_link, record_text
+from store.web.pages.opening import opened
+from store.web.pages.query import Wanted
+from store.web.pages.revisions import revisions
+from store.web.pages.selecting import Bounds, select
+from store.web.pages.tables import facts, notice, number, section, size
+from store.web.site import Page, Site
+from store.web.values import badge, countdown, whole
+
+_BESIDE = Bounds(shown=1, read=500, seconds=0.2)  # to find the record before and after
+_SEALS = {
+    "own": "A key of yours sealed it, so it is decoded in full.",
+    "foreign": "No key of yours sealed it: only plain data and allowed classes are decoded.",
+    "refused": "It is not decoded. The bytes can be read below; nothing of them runs.",
+    "tampered": "Its seal names a key of yours and does not match: the bytes were altered.",
+    "corrupt": "It is damaged, or cannot be decoded here.",
+    "skipped": "It was not decoded for this page.",
+}
+
+
+def record_page(site: Site, namespace: str, name: str) -> Page:
+    """All that is known of a record."""
+    trail = ((namespace_text(namespace), site.links.namespace(namespace)),)
+    with opened(site, namespace) as s:
+        mark = record_mark(s.opened, name) if site.live else None  # before what it is the mark of
+        live = site.events(namespace, name=name, seen=mark)
+        try:
+            seen = _seen(s, name)
+        except KeyError:
+            return _gone(site, namespace, name, trail, live)
+        if seen.record is not None:
+            site.history.note(namespace, name, seen.record, site.clock())
+        parts = list(_parts(site, s, seen))
+    return Page(record_text(name), joined(parts), trail=trail, live=live)
+
+
+def _seen(s: Store[Any], name: str) -> Look:
+    """The record with its value, or with the reason why it has none. Raises: KeyError: there is none."""
+    try:
+        record = s.record(name)
+    except RecordError as exc:  # even its metadata cannot be read
+        return Look(name, None, "tampered" if isinstance(exc, Tampered) else "corrupt", problem=str(exc))
+    seen = look(s, record, Budget(PAGE_BYTES))
+    if seen.record is None and seen.problem is not None:  # deleted since
+        raise KeyError(name)
+    return seen
+
+
+def _parts(site: Site, s: Store[Any], seen: Look) -> Iterator[Html]:
+    yield element("p", badge(seen.badge), " ", _SEALS.get(seen.badge, ""), class_="seal")
+    yield section("Value", _value(seen))
+    if seen.record is not None:
+        metadata = section("Record", facts(_facts(site, seen.record)))
+        yield element("div", metadata, section("Content", content(s, seen.record, seen.problem)), class_="side")
+    yield joined([record_forms(site, s, seen.record, seen.name)])
+    yield revisions(site, s.namespace, seen.name)
+    yield _neighbours(site, s, seen.name)
+
+
+def _value(seen: Look) -> Html:
+    if seen.value is not MISSING:
+        return whole(seen.value)
+    return notice("note" if seen.badge == "skipped" else "error", seen.problem)
+
+
+def _facts(site: Site, record: Record) -> list[tuple[str, Child]]:
+    now = site.clock()
+    return [
+        ("Namespace", namespace_link(site, record.namespace)),
+        ("Type", element("code", cut(record.type or "?"))),
+        ("Size", _size(record.size)),
+        ("Codec", element("code", f"{cut(record.codec)} {record.protocol}")),
+        ("Python", cut(record.python or "?")),
+        ("Created", exactly(record.created, now)),
+        ("Changed", exactly(record.modified, now)),
+        ("Expires", countdown(record.expires, now)),
+        ("Revision", number(record.revision)),
+        ("Sealed by", element("code", record.sealed_by) if record.sealed_by else "no key"),
+        ("Version", element("code", cut(record.version))),
+    ]
+
+
+def _size(amount: int) -> Html:
+    exact = element("span", f" ({number(amount)} bytes)", class_="muted") if amount >= 1024 else None
+    return joined([size(amount), exact])
+
+
+def _neighbours(site: Site, s: Store[Any], name: str) -> Html:
+    """Links to the records before and after this one, by name."""
+    links = []
+    for text, relation, reverse in (("Previous", "prev", True), ("Next", "next", False)):
+        wanted = Wanted(s.namespace, after=name, reverse=reverse)
+        for header in select(s.opened, wanted, _BESIDE).headers:
+            link = record_link(site, s.namespace, header.name)
+            links.append(element("span", f"{text}: ", link, class_=relation))
+    return element("nav", *links, class_="pager", aria_label="Records beside this one") if links else joined([])
+
+
+def _gone(site: Site, namespace: str, name: str, trail: Any, live: Url | None) -> Page:
+    """The page of a record that is not there; with its revisions, if some were seen."""
+    if site.history.of(namespace, name):
+        site.history.note(namespace, name, None, site.clock())
+    body = joined(
+        [
+            notice("warning", "There is no such record: it was deleted, has expired, or never was."),
+            revisions(site, namespace, name),
+        ]
+    )
+    return Page(record_text(name), body, status=404, trail=trail, live=live)
