@@ -56,17 +56,22 @@ from store.trust.seal import Sealer
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", default="sqlite,memory", help="engines that the contract's suite runs on, by commas")
     parser.addoption("--only-engines", action="store_true", help="only the tests that take an engine")
+    parser.addoption("--screenshots", action="store_true", help="pictures of the pages in the browser are made anew")
 
 
-LONG = {"heavy": "heavy", "heavy and not huge": "heavy", "huge": "huge"}  # what -m says → the mark that a test must have
+# What -m says → the marks of which a test must have one.
+LONG = {
+    "slow": ("slow",), "heavy": ("heavy",), "huge": ("huge",), "heavy and not huge": ("heavy",),
+    "(heavy or slow) and not huge": ("heavy", "slow"),
+}  # fmt: skip
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With `-m heavy` or `-m huge` a file without that word is not imported: four of five have no such test."""
-    mark = LONG.get(config.option.markexpr)
-    if mark is None or not collection_path.match("test_*.py"):
+    """With `-m heavy` and the like a file without such a mark is not imported: most have no such test."""
+    marks = LONG.get(config.option.markexpr)
+    if marks is None or not collection_path.match("test_*.py"):
         return None
-    return mark not in text_of(collection_path) or None
+    return not any(f"mark.{mark}" in text_of(collection_path) for mark in marks) or None
 
 
 @functools.cache
@@ -98,8 +103,8 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: [node.stash[ranks] for node in item.listchain() if ranks in node.stash])
     for item in items:  # else `pytest_ignore_collect` would miss them
-        for mark in set(LONG.values()):
-            is_there = item.get_closest_marker(mark) is None or mark in text_of(item.path)
+        for mark in set(itertools.chain(*LONG.values())):
+            is_there = item.get_closest_marker(mark) is None or f"mark.{mark}" in text_of(item.path)
             assert is_there, f"{item.nodeid} is {mark}: write that mark into its own file"
     only_engines(config, items)
 
@@ -350,6 +355,7 @@ def nothing_leaks(request: pytest.FixtureRequest, own_key: Path) -> Iterator[Non
     if folder is not None and request.node.get_closest_marker("damaged") is None:
         for file in databases(folder):
             check_sound(file, orphans=request.node.get_closest_marker("orphans") is not None)
+            Path(f"{file}.access").unlink(missing_ok=True)  # 16 MiB for each bounded cache: 10 GB in all
 
 
 def _leaks(before: tuple[set[tuple[str, str]], set[threading.Thread], set[str]]) -> list[object]:

@@ -70,6 +70,7 @@ def package() -> Graph:
     return graph_of(sources, frozenset(facades))
 
 
+@pytest.mark.slow
 def test_no_module_leads_back_to_itself() -> None:
     assert circles(package()) == []
 

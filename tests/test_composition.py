@@ -47,6 +47,7 @@ def is_public(node: ast.Attribute) -> bool:
     return not node.attr.startswith("_") or node.attr.startswith("__") or node.attr in ALLOWED_NAMES or of_module
 
 
+@pytest.mark.slow
 def test_no_object_reaches_into_another() -> None:
     found = {file: list(private_accesses(tree)) for file, tree in sources().items()}
     assert {file: accesses for file, accesses in found.items() if accesses} == {}
@@ -89,6 +90,7 @@ def methods_of(cls: ast.ClassDef) -> dict[str, ast.AST]:
     return {node.name: node for node in cls.body if isinstance(node, kinds)}
 
 
+@pytest.mark.slow
 def test_no_method_waits_for_a_subclass() -> None:
     assert list(methods_to_override(sources())) == []
 

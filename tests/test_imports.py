@@ -20,12 +20,12 @@ store               classes codecs engines errors mapping opened rows shelf syst
 store.classes       allowlist dotted lookup moved placeholder renaming shown size
 store.codecs        adapted auto contract pickle plain refusals registry
 store.codecs.pickle based codec
-store.engines       capabilities contract named_locks reentry registry sqlite transaction
+store.engines       activity capabilities contract named_locks reentry registry sqlite transaction
 store.engines.sqlite
     backend engine errors handle opening reading refusals schema spill statements writing
 store.engines.sqlite.engine
-    checkpoints coherence database_file engine fetching log_files log_locks mapped_file opener pool ring ring_file
-    shared_database synced_log thread_connection usability wal_index wal_readers writer
+    activity_file checkpoints coherence database_file engine fetching log_files log_locks mapped_file opener pool ring
+    ring_file shared_database synced_log thread_connection usability wal_index wal_readers writer
 store.engines.sqlite.opening
     attach companions connection files journals local names network private_copy single_name strategy
 store.engines.sqlite.spill
@@ -37,18 +37,19 @@ store.opened
 store.rows          row spilled
 store.system
     allocation backoff caller clock deadlock descriptors digests file_status forking late lock_file locking mounts
-    range_locks reentry refusals registry rights running step_budget syncing turns
+    range_locks reentry refusals registry rights running step_budget syncing turns waits
 store.trust         keys seal
 store.trust.keys    file key ring text
 store.values        choices large packing pipeline readback unpacking
 """
 # `store get` loads these too.
 GET = """
-store               cli
+store               cli display
 store.cli           output reading records
 store.cli.output    exits terminal
 store.cli.reading   groups opening options values
 store.codecs        formats json
+store.display       text
 """
 # Of the standard library, beside what a program with `sqlite3` and `pickle` has: at most these, on any Python.
 READ_LIBRARY = """
@@ -128,26 +129,31 @@ def test_first_read_of_a_store_without_a_key_loads_the_same(path: Path, own_key:
     assert differences(own(found), listed(READ)) == {}
 
 
+@pytest.mark.slow
 def test_first_read_loads_little_of_the_standard_library(stored: str) -> None:
     found = tops(loaded(READ_ONE, stored)) - tops(loaded("import sqlite3, pickle"))
     assert sorted(found - {"store", *READ_LIBRARY.split()}) == []
 
 
+@pytest.mark.slow
 def test_command_loads_these_modules_of_the_package(stored: str) -> None:
     assert differences(own(loaded(GET_ONE, stored, "x")), listed(READ) | listed(GET)) == {}
 
 
+@pytest.mark.slow
 def test_command_loads_little_beside_click(stored: str) -> None:
     found = tops(loaded(GET_ONE, stored, "x")) - tops(loaded("import sqlite3, pickle, click, json"))
     assert sorted(found - {"store", *GET_LIBRARY.split()}) == []
 
 
+@pytest.mark.slow
 def test_writing_to_an_existing_store_loads_no_tools(path: Path) -> None:
     store.Store(path).close()
     found = loaded("import store\nwith store.Store(sys.argv[1]) as s: s['x'] = 1", str(path))
     assert libraries(found) == {"store", "filelock"}
 
 
+@pytest.mark.slow
 def test_settings_of_a_dataclass_load_no_library(path: Path) -> None:
     store.Store(path).close()  # to make one takes sqlite-utils, and that takes click
     found = tops(loaded(

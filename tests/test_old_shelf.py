@@ -62,6 +62,7 @@ def test_is_refused_and_untouched(shelf: Path, flag: str) -> None:
     assert after == before
 
 
+@pytest.mark.slow
 def test_can_be_copied_as_the_message_says(shelf: Path) -> None:
     with pytest.raises(NotAStore) as caught:
         store.open(shelf)

@@ -32,6 +32,7 @@ def test_name_that_people_reach_for_is_loaded_on_use(name: str) -> None:
     assert name in dir(store)
 
 
+@pytest.mark.slow
 def test_import_loads_none_of_them() -> None:
     program = """
 import sys, store
@@ -105,6 +106,7 @@ print(problems)
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.slow
 def test_optimised_python_changes_nothing(path: Path, level: int) -> None:
     flags = [f"-{'O' * level}"] if level else []
     assert run(*flags, "-c", CORE, str(path), str(level)).splitlines() == ["['a', 'large', 'n', 'x'] 4", "[]"]
@@ -120,6 +122,7 @@ def narrows(test: ast.expr) -> bool:
     return is_not_none and not any(isinstance(node, ast.Call | ast.NamedExpr) for node in ast.walk(test))
 
 
+@pytest.mark.slow
 def test_asserts_only_narrow_types() -> None:
     asserts = {
         f"{file.relative_to(PACKAGE)}:{node.lineno}": node.test

@@ -153,6 +153,7 @@ def test_process_that_dies_between_the_two_steps_leaves_the_old_session(place: s
         assert orphan.expires is not None
 
 
+@pytest.mark.slow
 def test_end_during_a_login_leaves_no_session_of_the_user(place: str, rotating: Any) -> None:
     with Sessions(place, shards=SHARDS) as sessions:
         id, user = apart(sessions)

@@ -274,6 +274,7 @@ def test_id_of_the_program_has_no_place_for_a_user(sessions):
     assert len(sessions) == 1
 
 
+@pytest.mark.slow
 def test_more_sessions_than_one_step_of_a_server_takes_are_ended(place):
     with Sessions(place) as sessions:
         ids = [sessions.create({}, user="ann") for _ in range(950)]

@@ -277,6 +277,7 @@ def run(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+@pytest.mark.slow
 def test_program_prints_what_it_prints_with_the_standard_library(
     run: Callable[..., str], program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,6 +127,7 @@ def test_work_is_done_in_one_other_thread(path: Path) -> None:
     run(main)
 
 
+@pytest.mark.slow
 def test_loop_goes_on_while_another_program_holds_the_store(place: str, start: Any) -> None:
     holder = start(
         """

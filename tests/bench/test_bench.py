@@ -28,7 +28,7 @@ from .session import pairs, session
 from .team import Done, Trial, Waits
 
 
-@pytest.mark.heavy
+@pytest.mark.huge
 @pytest.mark.timeout(300)
 def test_whole_run_makes_report_and_chart(tmp_path):
     bench(TINY, MEASURES, tmp_path / "report", quick=True)
@@ -89,6 +89,7 @@ def test_peer_that_is_absent_is_named_and_left_out(monkeypatch):
     assert machine.lines()[-1].startswith("- absent: ghost (needs ghost)")
 
 
+@pytest.mark.slow
 def test_every_kind_that_is_there_keeps_what_it_is_given(tmp_path):
     for number, kind in enumerate(present("update")):
         folder = tmp_path / str(number)
@@ -181,6 +182,7 @@ def test_options_change_the_plan():
         arguments(["--only", "speed"])
 
 
+@pytest.mark.slow
 def test_single_measure_of_chosen_peers_makes_a_report():
     told: list[list[str]] = []
     results = run(replace(TINY, peers=("store", "raw")), ("set",), told.append)

@@ -50,6 +50,7 @@ def test_whole_run_makes_report_and_chart(tmp_path):
 
 
 @pytest.mark.parametrize("kind", present(), ids=lambda kind: kind.label)
+@pytest.mark.slow
 def test_kind_that_is_there_keeps_what_it_is_given_and_its_bound(kind: Kind, tmp_path: Path):
     with redis_server.redis_server() as port:
         place = Place(tmp_path, port)
@@ -157,6 +158,7 @@ def test_cache_is_measured_alone(capsys):
     assert "measure it alone" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_chosen_peers_are_measured(tmp_path):
     plan = TINY._replace(peers=("store",))
     found = {each.outcome.measure: each for each in measure(100, plan)}

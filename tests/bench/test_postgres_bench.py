@@ -26,7 +26,7 @@ from .remote.tables import clients_table
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.heavy
+@pytest.mark.huge
 @pytest.mark.timeout(300)
 def test_whole_run_makes_a_report(tmp_path):
     if programs() is None:

@@ -27,7 +27,7 @@ from .session import session
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.heavy
+@pytest.mark.huge
 @pytest.mark.timeout(300)
 def test_whole_run_makes_a_report_and_a_chart(tmp_path):
     if on_path("redis-server") is None and on_path("valkey-server") is None:

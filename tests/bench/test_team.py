@@ -44,6 +44,7 @@ def key(monkeypatch):
     monkeypatch.setenv("STORE_KEY", "5" * 64)
 
 
+@pytest.mark.slow
 def test_mixed_load_is_the_same_each_time():
     assert Load("mix", 1, 4, 10).steps() == Load("mix", 1, 4, 10).steps()
     assert Load("mix", 1, 4, 10).steps() != Load("mix", 2, 4, 10).steps()
@@ -58,6 +59,7 @@ def test_mixed_load_is_skewed_and_has_the_share_of_writes(writes):
     assert sum(count for _, count in popular) > 0.4 * len(steps)  # a hundredth of the records has half of the reads
 
 
+@pytest.mark.slow
 def test_only_one_party_writes_a_record():
     own = [{number for number, _, base in Load("mix", party, 3, 50).steps() if base is not None} for party in range(3)]
     assert not (own[0] & own[1] or own[0] & own[2] or own[1] & own[2])
@@ -122,6 +124,7 @@ def _failing(folder: Path) -> Peer:
 
 
 @pytest.mark.parametrize("label, processes, threads", [(STORE, 2, 1), (STORE, 1, 2), (RAW, 1, 2)])
+@pytest.mark.slow
 def test_trial_of_processes_and_threads_loses_nothing(label, processes, threads):
     """How much a party does depends on the machine, but each does at least one operation."""
     found = trial(kind_of(label), Shape(processes, threads, 50).loads(), SESSIONS, 0.05)

@@ -121,6 +121,7 @@ class TestManyRecords:
             c.set_many({"a": 1, "b": lambda: 1}, tag=tag)
         assert not c
 
+    @pytest.mark.slow
     def test_set_many_of_more_than_a_batch(self, c: Cache[Any]) -> None:
         c.set_many(((f"n{number}", number) for number in range(1200)), tag="t")
         assert (len(c), c.tag_of("n1199")) == (1200, "t")

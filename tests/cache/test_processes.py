@@ -108,6 +108,7 @@ def test_killed_writers_leave_a_sound_cache_within_its_bound(place: str, start: 
             assert s.verify().ok
 
 
+@pytest.mark.slow
 def test_one_of_many_processes_computes(place: str, crowd: Crowd, tmp_path: Path) -> None:
     counter = tmp_path / "counter"
     Cache[Any](place).close()
@@ -115,6 +116,7 @@ def test_one_of_many_processes_computes(place: str, crowd: Crowd, tmp_path: Path
     assert counter.read_text() == "ran\n"
 
 
+@pytest.mark.slow
 def test_caller_that_is_killed_lets_another_compute(place: str, start: Start) -> None:
     first = start(SHORT_LEASES + HOLDS, place)
     assert first.hear() == "computing"
@@ -125,6 +127,7 @@ def test_caller_that_is_killed_lets_another_compute(place: str, start: Start) ->
     assert second.hear() == "theirs"
 
 
+@pytest.mark.slow
 def test_early_value_is_computed_by_one_process_while_others_take_the_old_one(place: str, start: Start) -> None:
     with Cache[Any](place) as c:
         c.get_or_compute("a", lambda: "old", ttl=1000, early=1e12)

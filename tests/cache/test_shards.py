@@ -67,6 +67,7 @@ def test_bounds_too_small_for_so_many_shards_are_refused(location: str) -> None:
 
 
 @pytest.mark.parametrize("policy", ["lru", "lfu", "lrw", "fifo"])
+@pytest.mark.heavy
 def test_bound_of_records_holds(place_of: Any, clock: Any, policy: str) -> None:
     c = place_of(max_records=400, policy=policy)
     for number in range(1000):
@@ -78,6 +79,7 @@ def test_bound_of_records_holds(place_of: Any, clock: Any, policy: str) -> None:
     assert c.stats().evictions == 1000 - len(c)
 
 
+@pytest.mark.heavy
 def test_bound_of_bytes_holds(place_of: Any, clock: Any) -> None:
     bound = 8 * LEAST_BYTES
     c = place_of(max_bytes=bound)
@@ -92,6 +94,7 @@ def test_bound_of_bytes_holds(place_of: Any, clock: Any) -> None:
     assert min(counts(c)) > 0.5 * max(counts(c))
 
 
+@pytest.mark.slow
 def test_cull_takes_from_all_shards(location: str, place_of: Any, clock: Any) -> None:
     if location == ":memory:":
         pytest.skip("the engine keeps nothing when it is closed")

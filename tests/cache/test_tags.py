@@ -174,6 +174,7 @@ def test_any_text_is_a_tag(c: Cache[Any]) -> None:
         assert (c.evict(tag), f"n{number}" in c) == (1, False)
 
 
+@pytest.mark.slow
 def test_notes_of_expired_records_are_purged_in_passing(c: Cache[Any], clock: Any) -> None:
     for turn in range(12):
         for number in range(50):
@@ -223,6 +224,7 @@ class TestNotesOfOthers:
         assert (place_of("tag", "name"), place_of("", "name"), place_of("3:", "x")) == ("3:tagname", "0:name", "2:3:x")
 
 
+@pytest.mark.slow
 def test_more_records_than_one_step_of_a_server_takes(c):
     many = {f"k{number}": number for number in range(1100)}
     c.set_many(many, tag="a")

@@ -146,6 +146,7 @@ def test_keys_are_words_of_their_own_and_texts_are_sentences():
         assert re.fullmatch("[a-z][a-z-]*", each.key) and each.promise.endswith(".") and each.how.endswith(".")
 
 
+@pytest.mark.slow
 def test_round_that_dies_is_a_failure(tmp_path):
     result = run_apart(promise("nobody"), 1, tmp_path)
     assert len(result.failures) == 1

@@ -84,6 +84,7 @@ WHERE = {"in the row": IN_ROWS, "in a file": 100_000}
 @pytest.mark.parametrize("where", WHERE.values(), ids=list(WHERE))
 @pytest.mark.parametrize("size", BIG.values(), ids=list(BIG))
 @pytest.mark.parametrize("how", ["set", "new", "modify", "edit", "transaction", "nested", "update"])
+@pytest.mark.slow
 def test_write_to_a_full_disk(small_disk, how, size, where):
     with Store(small_disk / "app.db", spill_bytes=where) as s:
         s.update(OLD)
@@ -132,6 +133,7 @@ def test_opening_and_making_a_store_on_a_full_disk(small_disk):
         assert dict(new) == {"a": 1}
 
 
+@pytest.mark.slow
 def test_store_fills_a_small_disk_with_what_is_stored(small_disk):
     """The log gets but a share of it: it does not fill the disk alone, with a thousand changes of little data."""
     with Store(small_disk / "app.db") as s:
@@ -176,6 +178,7 @@ CHECKPOINTS = """
 """
 
 
+@pytest.mark.slow
 def test_checkpoint_that_fails_does_not_fail_the_write(path):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(CHECKPOINTS), str(path)],

@@ -44,6 +44,7 @@ def found_by(folder: Path, operation: str, fault: Callable[[], object], monkeypa
             return interrupted.end()
 
 
+@pytest.mark.slow
 def test_lock_that_is_kept_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release, kept = WriterLock.release, []
 
@@ -57,6 +58,7 @@ def test_lock_that_is_kept_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "BlockingIOError" in found[0]
 
 
+@pytest.mark.slow
 def test_update_that_is_half_done_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def update(self: Store[Any], other: Any = (), /, **named: Any) -> None:
         for name, value in {**dict(other), **named}.items():
@@ -66,6 +68,7 @@ def test_update_that_is_half_done_is_found(tmp_path: Path, monkeypatch: pytest.M
     assert "half done" in found[0]
 
 
+@pytest.mark.slow
 def test_stale_cache_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     get = Store.get
 

@@ -58,17 +58,17 @@ def contents(path: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("file", FILES)
 def test_migration_killed_at_any_step_is_completed_by_the_next_open(tmp_path: Path, file: str) -> None:
     warm_up(tmp_path)
-    done = kill_migrations(tmp_path, count(1, 23), file)
+    done = kill_migrations(tmp_path, count(1, 47), file)
     assert done.failures == []
-    assert done.trials > 8
+    assert done.trials > 4
 
 
 @pytest.mark.heavy
 def test_making_killed_at_any_step_is_completed_by_the_next_open(tmp_path: Path) -> None:
     warm_up(tmp_path)
-    done = kill_makings(tmp_path, count(1, 19))
+    done = kill_makings(tmp_path, count(1, 37))
     assert done.failures == []
-    assert done.trials > 15
+    assert done.trials > 7
 
 
 def test_file_that_becomes_a_store_while_it_is_looked_at(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

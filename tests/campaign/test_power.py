@@ -13,7 +13,7 @@ from .power.plans import PLANS
 from .power.recording import record
 from .shim import MISSING, library
 
-STATES = 120  # of each plan: 2,880 with both durabilities
+STATES = 40  # of each plan: 960 with both durabilities
 ENOUGH = 400  # states in which a mistake must show
 
 

@@ -10,7 +10,7 @@ import pytest
 from .damage import ROOT
 from .tangled_templates import MAKERS
 
-FILES = 20  # of each shape
+FILES = 5  # of each shape
 
 
 @pytest.mark.timeout(600)

@@ -151,6 +151,7 @@ class TestOneMoment:
             assert s.compact().files_left == 0
         assert content(target) == before
 
+    @pytest.mark.slow
     def test_another_process_writes_and_compacts(self, start: Any, path: Path, target: Path) -> None:
         with small_spill(path) as s:
             s.update({**CROWD, "big": BIG})
@@ -434,6 +435,7 @@ class TestBackupBefore:
             s.backup(target)
         assert beside(target) == ["backup.db", "backup.db-spill"] and len(files(target)) == 1
 
+    @pytest.mark.slow
     def test_log_that_a_killed_user_left_goes_with_it(self, start: Any, filled: Path, target: Path) -> None:
         """In the place of the database it belongs to, it would be taken for the log of the new one."""
         with Store[Any](filled) as s:

@@ -145,6 +145,7 @@ def test_killed_at_each_step_and_repeated(
 
 
 @pytest.mark.parametrize("kind", ["file", "postgres"])
+@pytest.mark.slow
 def test_killed_process_is_repeated(
     source: Store[Any], path: Path, start: Any, kind: str, request: pytest.FixtureRequest
 ) -> None:

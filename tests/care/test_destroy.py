@@ -99,6 +99,7 @@ def test_refuses_one_that_this_process_has_open(full: Path) -> None:
     untouched(full)
 
 
+@pytest.mark.slow
 def test_refuses_one_that_another_process_has_open(full: Path, start: Any) -> None:
     holder = start(OPEN, full)
     holder.hear()

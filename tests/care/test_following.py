@@ -126,6 +126,7 @@ def test_large_record_that_is_put_again_while_it_is_copied_comes_at_its_new_plac
 
 
 @pytest.mark.parametrize("engine", ["file", "postgres"])
+@pytest.mark.slow
 def test_a_process_that_writes_all_the_while(
     path: Path, start: Any, engine: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

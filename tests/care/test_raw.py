@@ -210,6 +210,7 @@ def test_names_of_any_text(kept: str, target: str) -> None:
         assert s | {} == dict.fromkeys(names, b"\x00\xff")
 
 
+@pytest.mark.slow
 def test_more_than_a_batch_and_blank_lines(kept: str, target: str) -> None:
     many = {f"n{number}": number for number in range(2 * BATCH + 3)}
     with Store[Any](kept) as s:

@@ -134,6 +134,7 @@ def test_file_whose_page_size_nobody_tells(tmp_path: Path, target: Path) -> None
     assert rows_of(target) == before
 
 
+@pytest.mark.slow
 def test_one_bit_costs_one_record_at_most(path: Path, target: Path) -> None:
     """Wherever it is: in a row, a pointer, the schema, the root of the table, an index, a free page."""
     before = filled(path)
@@ -352,6 +353,7 @@ def test_key_is_taken_as_the_store_takes_it(path: Path, target: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["a byte", "all of it"])
+@pytest.mark.slow
 def test_store_whose_id_is_damaged(path: Path, target: Path, damage: str) -> None:
     before = filled(path)
     with Store[Any](path) as s:
@@ -584,6 +586,7 @@ def test_chain_that_leads_to_itself_is_not_followed_for_as_long_as_a_cell_says(
     assert 0 < len(reads) < 5000
 
 
+@pytest.mark.slow
 def test_noise_in_place_of_anything(path: Path, target: Path) -> None:
     """Ends, in an error of ours or with records that were there."""
     before = filled(path)

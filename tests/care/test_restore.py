@@ -91,6 +91,7 @@ class TestSameStore:
             s["a"] = 4
             assert dict(s) == {**OLD, "a": 4}
 
+    @pytest.mark.slow
     def test_while_another_process_has_it_open(self, start: Any, backup: Path, path: Path) -> None:
         other = start(
             """
@@ -112,6 +113,7 @@ class TestSameStore:
         assert other.process.wait(60) == 0
         assert content(path) == {**OLD, "by the other": 5}
 
+    @pytest.mark.slow
     def test_waits_for_the_writer(self, start: Any, backup: Path, path: Path) -> None:
         other = start(
             """

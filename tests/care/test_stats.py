@@ -35,6 +35,7 @@ def fill(s: Store[Any], records: int = 3) -> int:
 
 
 @pytest.mark.parametrize("mode", ["c", "r"])
+@pytest.mark.slow
 def test_snapshot_of_another_process_that_pins_the_log(path: Path, start: Any, mode: str) -> None:
     with Store[Any](path, spill_bytes=10**9) as s, Store[Any](path, mode=mode) as asked:
         s["a"] = asked.get("b")
@@ -51,6 +52,7 @@ def test_snapshot_of_another_process_that_pins_the_log(path: Path, start: Any, m
         assert (asked.stats().wal_pinned_bytes, asked.stats().wal_pinned_by) == (0, None)
 
 
+@pytest.mark.slow
 def test_snapshot_of_this_process_that_pins_the_log(path: Path) -> None:
     with Store[Any](path, spill_bytes=10**9) as s, closing(sqlite3.connect(path, isolation_level=None)) as conn:
         s["a"] = s.get("b")
@@ -61,6 +63,7 @@ def test_snapshot_of_this_process_that_pins_the_log(path: Path) -> None:
         assert s.stats().wal_pinned_by == os.getpid()
 
 
+@pytest.mark.slow
 def test_nothing_pins_the_log_of_a_store_at_work(path: Path) -> None:
     with Store[Any](path, spill_bytes=10**9) as s, s.within("other") as other:
         fill(s)

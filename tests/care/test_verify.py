@@ -96,6 +96,7 @@ def test_column_that_holds_something_else_is_corrupt(path: Path) -> None:
         assert (found.sealed, found.corrupt) == (1, [("", "a")])
 
 
+@pytest.mark.slow
 def test_many_records_take_little_memory(place: str) -> None:
     with Store[Any](place) as s:
         s.update({f"n{number}": b"x" * 100_000 for number in range(600)})  # 60 MB

@@ -288,6 +288,7 @@ def test_dill_in_the_program_changes_nothing(when: str) -> None:
     assert (done.stdout, done.returncode) == ("well\n", 0), done.stderr
 
 
+@pytest.mark.slow
 def test_class_comes_back_in_a_later_program(tmp_path: Path, place: str) -> None:
     """Three programs: the class is there, is not there, is there again."""
     write = "from shop import Item; s['a'] = [Item('tea')]"

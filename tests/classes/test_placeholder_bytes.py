@@ -146,6 +146,7 @@ def test_partial_of_a_function_that_is_gone(modules: Any, gone: Any, source: str
     assert again(found, 5) == body
 
 
+@pytest.mark.slow
 def test_threads_decode_and_encode_at_once(modules: Any, source: str) -> None:
     bodies = [modules.pickled("old", text, 5, source) for text in ("User('Ada')", "[Row('a'), User]", "Row([User(1)])")]
     lookup, wrong = Lookup(placeholders=True), []
@@ -191,6 +192,7 @@ nested = st.recursive(
 
 @settings(max_examples=100, deadline=None)
 @given(value=nested, protocol=st.integers(0, 5))
+@pytest.mark.slow
 def test_any_value_with_placeholders_is_written_byte_for_byte(value: Any, protocol: int) -> None:
     Gone.__module__, home = "nowhere_at_all", Gone.__module__
     module = type(stdlib)("nowhere_at_all")

@@ -60,6 +60,7 @@ TOWERS = {
 
 
 @pytest.mark.parametrize("what", TOWERS)
+@pytest.mark.slow
 def test_what_unfolds_to_far_more_is_shown_to_a_bounded_length(what):
     value = TOWERS[what]
     assert size.size_of(value).is_too_large
@@ -67,6 +68,7 @@ def test_what_unfolds_to_far_more_is_shown_to_a_bounded_length(what):
     assert len(shown.in_full(value)) < 2000 and "too large to show: " in shown.in_full(value)
 
 
+@pytest.mark.slow
 def test_how_many_items_there_are_is_told():
     assert size.too_large(tower()) == ITEMS
     assert size.too_large(tower(100_000)).startswith("more than 4,611,")
@@ -94,6 +96,7 @@ def test_what_holds_itself_is_shown_as_python_does():
     assert shown.shown(loop) == repr(loop)
 
 
+@pytest.mark.slow
 def test_large_value_of_ones_own_without_shared_parts_is_shown_in_full():
     rows = [{"id": number, "text": f"text {number}" * 20} for number in range(60_000)]
     assert len(repr(rows)) > size.MOST_TEXT

@@ -64,6 +64,7 @@ def test_size_of_what_is_held_twice_doubles(wrap: Any) -> None:
     assert unfolded_size(tower(wrap, 10_000)) == FAR
 
 
+@pytest.mark.slow
 def test_size_without_sharing_is_in_proportion() -> None:
     assert unfolded_size([0] * 1000) == 16 * 1001
     assert unfolded_size("x" * 1000) == 1016
@@ -91,6 +92,7 @@ def test_size_of_a_cycle_ends() -> None:
     assert unfolded_size(parent) < 200_000
 
 
+@pytest.mark.slow
 def test_size_of_cycles_does_not_depend_on_where_they_are_entered() -> None:
     """Each holds the next one, and all before it: which of them are met inside of themselves depends on the way."""
     nodes: list[list[Any]] = [[] for _ in range(40)]

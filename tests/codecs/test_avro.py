@@ -150,6 +150,7 @@ plain = st.recursive(
 
 @given(value=plain)
 @settings(max_examples=50, deadline=None)
+@pytest.mark.slow
 def test_other_readers_of_avro_read_the_record(value: Any) -> None:
     assert list(fastavro.reader(io.BytesIO(codec.encode(value, 1)))) == [value]
 

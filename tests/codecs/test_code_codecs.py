@@ -59,6 +59,7 @@ def run(program: str, *args: object) -> str:
 
 
 @pytest.mark.parametrize("codec", ["cloudpickle", "dill"])
+@pytest.mark.slow
 def test_functions_and_classes_of_a_program_are_read_by_another(place: str, codec: str) -> None:
     pytest.importorskip(codec, reason=f"{codec} {NEEDED}")
     run(WRITER, place, codec)
@@ -89,6 +90,7 @@ def test_arrays_by_joblib_stand_as_they_are(place: str) -> None:
         assert (one == other).all() and one.dtype == other.dtype and one.flags.writeable
 
 
+@pytest.mark.slow
 def test_import_of_dill_leaves_the_picklers_of_the_program_alone() -> None:
     pytest.importorskip("dill", reason=f"dill {NEEDED}")
     program = """

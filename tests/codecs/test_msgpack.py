@@ -120,7 +120,7 @@ tokens = st.sampled_from([bytes([code]) for code in range(256)] + [b"\x00\x00\x0
 
 
 @given(st.lists(tokens, max_size=12).map(b"".join))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_value_read_with_restraint_is_that_of_the_library(body: bytes) -> None:
     try:
         value = restricted(body)
@@ -132,6 +132,7 @@ def test_value_read_with_restraint_is_that_of_the_library(body: bytes) -> None:
 # -- what strangers may cost
 
 
+@pytest.mark.slow
 def test_memory_is_in_proportion_to_the_bytes() -> None:
     """500 lists in one another, each of which announces as many items as there are bytes left."""
     size = 50_000

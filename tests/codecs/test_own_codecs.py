@@ -267,6 +267,7 @@ class TestAuto:
             s.modify("b", lambda value: [*value, 2])
             assert s.record("b").codec == "json"
 
+    @pytest.mark.slow
     def test_it_does_not_import_numpy(self, place: str) -> None:
         import subprocess
         import sys

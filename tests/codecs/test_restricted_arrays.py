@@ -506,6 +506,7 @@ def test_object_under_construction_is_of_no_use_before_its_state() -> None:
 # -- what it may cost
 
 
+@pytest.mark.slow
 def test_cost_goes_by_bytes() -> None:
     """A dtype, an array and a scalar that a few bytes of memo repeat, until the allowance is used up."""
     many = np.dtype([(f"f{index}", "u1") for index in range(5000)])
@@ -517,6 +518,7 @@ def test_cost_goes_by_bytes() -> None:
         pickle.loads(b"\x80\x05" + data + b"0(" + on_kept("?", 3_000_000) * 500 + b"l.")
 
 
+@pytest.mark.slow
 def test_hashing_a_scalar_of_many_fields_is_charged() -> None:
     many = np.dtype([(f"f{index}", "u1") for index in range(5000)])
     scalar = np.zeros(1, many)[0]
@@ -538,6 +540,7 @@ def test_arrays_in_allowed_containers_are_charged() -> None:
         del sys.modules[__name__].Names  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_only_our_errors_come_of_mutated_arrays() -> None:
     import random
 

@@ -33,13 +33,14 @@ def in_python(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(value=values)
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
 def test_round_trip_without_libyaml(in_python: None, value: Any) -> None:
     assert same(codec.decode(codec.encode(value, 1)), value)
 
 
 @given(value=values)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_what_python_writes_libyaml_reads(value: Any) -> None:
     if not yaml.__with_libyaml__:
         pytest.skip("PyYAML was built without libyaml")
@@ -51,7 +52,8 @@ def test_what_python_writes_libyaml_reads(value: Any) -> None:
 
 
 @given(value=values)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
+@pytest.mark.slow
 def test_safe_load_of_pyyaml_gives_the_same_value(value: Any) -> None:
     body = codec.encode(value, 1)
     assert same(yaml.safe_load(body), value)

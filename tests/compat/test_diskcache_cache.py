@@ -153,6 +153,7 @@ def test_tag_of_any_type_comes_back(cache: Any, tag: Any) -> None:
     assert cache.evict("none") == 0
 
 
+@pytest.mark.slow
 def test_evict_takes_what_has_the_tag_now(cache: Any) -> None:
     for number in range(250):
         cache.set(number, number, tag="odd" if number % 2 else "even")

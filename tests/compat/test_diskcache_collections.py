@@ -44,6 +44,7 @@ def test_fanout_items(fanout: Any, now: Clock) -> None:
     assert fanout.expire() == 1 and len(fanout) == 0
 
 
+@pytest.mark.slow
 def test_fanout_many(fanout: Any) -> None:
     for number in range(100):
         fanout.set(number, number, tag=number % 3)
@@ -68,6 +69,7 @@ def test_fanout_settings(dc: ModuleType, fanout: Any) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_fanout_size_limit_is_that_of_all_shards(dc: ModuleType, tmp_path: Path, opened: Any) -> None:
     fanout = opened(dc.FanoutCache(tmp_path / "f", shards=2, size_limit=4_000_000))
     for key in range(200):

@@ -33,6 +33,7 @@ def followed(error: NotAStore) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("kind", ["Cache", pytest.param("FanoutCache", marks=pytest.mark.heavy)])
+@pytest.mark.slow
 def test_command_of_the_error_brings_everything(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "old pages"
     soon = time.time() + 3600
@@ -73,6 +74,7 @@ def test_queue_goes_on_after_an_import(tmp_path: Path) -> None:
         assert list(cache.iterkeys())[:2] == [500000000000000, 500000000000001]
 
 
+@pytest.mark.slow
 def test_hostile_records_are_refused_and_run_nothing(tmp_path: Path) -> None:
     marker = tmp_path / "code has run"
     folder = tmp_path / "old"

@@ -30,6 +30,7 @@ KEYS = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(KEYS)
+@pytest.mark.slow
 def test_key_comes_back_from_its_name(key: Any) -> None:
     name = keys.name_of(key)
     again = keys.key_of(name)
@@ -54,6 +55,7 @@ def test_names_of_text_have_its_order(one: str, other: str) -> None:
     assert (first < second, first == second) == (one < other, one == other)
 
 
+@pytest.mark.slow
 def test_numbers_next_to_each_other_keep_their_order() -> None:
     made = random.Random(18)
     found = [struct.unpack("d", struct.pack("Q", made.getrandbits(64)))[0] for _ in range(3000)]

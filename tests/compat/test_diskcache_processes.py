@@ -32,6 +32,7 @@ COUNT_FANOUT = COUNT.replace('    cache.push(number, "queue", retry=True)\n', ""
 
 
 @pytest.mark.parametrize("kind", ["Cache", pytest.param("FanoutCache", marks=pytest.mark.heavy)])
+@pytest.mark.slow
 def test_processes_count_together(dc: ModuleType, tmp_path: Path, start: Start, opened: Any, kind: str) -> None:
     cache = opened(getattr(dc, kind)(tmp_path / "c"))
     code = COUNT if kind == "Cache" else COUNT_FANOUT
@@ -117,6 +118,7 @@ cache.close()
 """
 
 
+@pytest.mark.slow
 def test_locked_cache_times_out(dc: ModuleType, tmp_path: Path, start: Start, opened: Any) -> None:
     cache = opened(dc.Cache(tmp_path / "c", timeout=0.02))
     cache["a"] = 1
@@ -138,6 +140,7 @@ def test_locked_cache_times_out(dc: ModuleType, tmp_path: Path, start: Start, op
     assert (cache["a"], cache["held"]) == (3, 1)
 
 
+@pytest.mark.slow
 def test_locked_fanout_fails_silently(dc: ModuleType, tmp_path: Path, start: Start, opened: Any) -> None:
     fanout = opened(dc.FanoutCache(tmp_path / "c", shards=2, timeout=0.01))
     fanout["a"] = 1
@@ -152,6 +155,7 @@ def test_locked_fanout_fails_silently(dc: ModuleType, tmp_path: Path, start: Sta
 
 
 @pytest.mark.parametrize("remove", ["clear", "evict"])
+@pytest.mark.slow
 def test_fanout_removes_all_once_it_has_the_lock(
     dc: ModuleType, tmp_path: Path, start: Start, opened: Any, remove: str
 ) -> None:
@@ -171,6 +175,7 @@ def test_fanout_removes_all_once_it_has_the_lock(
     assert numbers[0] >= 20 and not any(key in fanout for key in range(20))
 
 
+@pytest.mark.slow
 def test_timeout_says_what_held_it(tmp_path: Path, start: Start) -> None:
     with ours.Cache(tmp_path / "c", timeout=0.02) as cache:
         child = start(HOLD, ours.__name__, tmp_path / "c", "Cache")
@@ -196,6 +201,7 @@ with cache.transact():
 """
 
 
+@pytest.mark.slow
 def test_killed_process_leaves_what_it_had_committed(dc: ModuleType, tmp_path: Path, start: Start, opened: Any) -> None:
     child = start(KILLED, dc.__name__, tmp_path / "c", 3600)
     assert [child.hear(), child.hear()] == ["ready", "inside"]

@@ -67,6 +67,7 @@ def marked(program: Path) -> object:
 
 
 @pytest.mark.parametrize("program", [marked(program) for program in PROGRAMS])
+@pytest.mark.slow
 def test_program_prints_the_same(program: Path, tmp_path: Path) -> None:
     pytest.importorskip("diskcache", reason="diskcache is not installed: its programs are not compared")
     changed, number = IMPORT.subn(ours, program.read_text())

@@ -246,6 +246,7 @@ def test_equality_and_no_hash(db: Any) -> None:
         hash(db)
 
 
+@pytest.mark.slow
 def test_loop_over_keys_is_as_of_its_start(db: Any) -> None:
     db.update({str(number): number for number in range(250)})
     db.commit()
@@ -260,6 +261,7 @@ def test_loop_over_keys_is_as_of_its_start(db: Any) -> None:
     assert len(db) == 0
 
 
+@pytest.mark.slow
 def test_loop_over_items_may_delete_those_it_has_seen(db: Any) -> None:
     db.update({str(number): number for number in range(250)})
     for key, value in db.items():

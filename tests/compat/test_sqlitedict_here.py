@@ -198,6 +198,7 @@ def test_processes_share_a_file(path: Path, crowd: Crowd) -> None:
     assert len(SqliteDict.get_tablenames(path)) == 7
 
 
+@pytest.mark.slow
 def test_killed_process_loses_only_what_it_did_not_commit(path: Path) -> None:
     program = (
         "import os, sys; from store.compat.sqlitedict import SqliteDict\n"
@@ -208,6 +209,7 @@ def test_killed_process_loses_only_what_it_did_not_commit(path: Path) -> None:
         assert dict(db) == {"kept": 1}
 
 
+@pytest.mark.slow
 def test_forked_child_has_none_of_the_writes_and_waits_for_no_lock(path: Path) -> None:
     program = """
 import os, sys, threading
@@ -452,6 +454,7 @@ def test_temporary_folder_goes_with_the_object() -> None:
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_temporary_folder_goes_at_the_exit_of_its_process_alone() -> None:
     program = """
 import os, sys

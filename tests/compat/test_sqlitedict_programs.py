@@ -37,6 +37,7 @@ def run(program: Path, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.stem)
+@pytest.mark.slow
 def test_program_prints_the_same(program: Path, tmp_path: Path) -> None:
     pytest.importorskip("sqlitedict", reason="sqlitedict is not installed: its programs are not compared")
     changed, number = IMPORT.subn(lambda found: TO[found[1]], program.read_text())

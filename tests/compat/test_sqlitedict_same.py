@@ -75,6 +75,7 @@ def outcome(step: Step, rng: Random, two: Two) -> Any:
 
 @pytest.mark.parametrize("autocommit", [False, True], ids=["", "autocommit"])
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
 def test_random_program(seed: int, autocommit: bool, tmp_path: Path) -> None:
     theirs = pytest.importorskip("sqlitedict", reason="sqlitedict is not installed: nothing is compared with it")
     rng = Random(seed)

@@ -9,6 +9,7 @@ import threading
 import warnings
 from contextlib import closing
 
+import pytest
 from forking import WRITE, outcome, write
 
 from store import Store
@@ -17,6 +18,7 @@ from store.engines.sqlite.engine import synced_log
 # -- idle
 
 
+@pytest.mark.slow
 def test_fork_while_idle(path, forked, seen):
     with Store(path) as s:
         s["a"] = 1
@@ -74,6 +76,7 @@ def test_child_does_not_inherit_the_log_that_a_thread_syncs(path, forked, monkey
         assert dict(s) == {"a": 1, "b": 2}
 
 
+@pytest.mark.slow
 def test_both_sides_count_together(place, forked):
     with Store(place) as s:
         s["count"] = 0
@@ -89,6 +92,7 @@ def test_both_sides_count_together(place, forked):
         assert s["count"] == 600
 
 
+@pytest.mark.slow
 def test_grandchild_writes_too(path, forked, seen):
     with Store(path) as s:
         s["a"] = 1
@@ -106,6 +110,7 @@ def test_grandchild_writes_too(path, forked, seen):
 # -- in a transaction
 
 
+@pytest.mark.slow
 def test_fork_in_a_transaction(path, forked, program, seen):
     with Store(path) as s:
         s["a"] = 1
@@ -131,6 +136,7 @@ def test_fork_in_a_transaction(path, forked, program, seen):
         assert dict(s) == seen() == {"a": 2, "b": 3, "after": 4, "third": 3}
 
 
+@pytest.mark.slow
 def test_child_that_leaves_the_inherited_transaction(path, forked, program, seen):
     with Store(path) as s:
         s["a"] = 1
@@ -169,6 +175,7 @@ def test_other_files_of_a_process_forked_in_a_transaction(place, tmp_path, forke
         assert dict(other) == {"child": 1}
 
 
+@pytest.mark.slow
 def test_child_that_exits_inside_the_inherited_transaction(path, program):
     source = """
         import atexit, os, sys
@@ -196,6 +203,7 @@ def test_child_that_exits_inside_the_inherited_transaction(path, program):
 # -- the rest
 
 
+@pytest.mark.slow
 def test_pool_of_forked_processes(place):
     with Store(place) as s:
         s["count"] = 0
@@ -238,6 +246,7 @@ def test_in_memory_store_after_a_fork(forked):
         assert dict(s) == {"a": 1, "parent": 4}
 
 
+@pytest.mark.slow
 def test_child_that_exits_normally_leaves_the_parent_its_store(path, program):
     source = """
         import os, sys, threading

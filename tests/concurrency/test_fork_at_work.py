@@ -28,6 +28,7 @@ def connections_to(path: Path) -> list[str]:
 # -- while other things go on
 
 
+@pytest.mark.slow
 def test_fork_while_iterating(path, forked, seen):
     with Store(path) as s:
         s.update({str(i): i for i in range(700)})  # several pages
@@ -46,6 +47,7 @@ def test_fork_while_iterating(path, forked, seen):
         assert len(s) == 702
 
 
+@pytest.mark.slow
 def test_fork_from_a_second_thread(path, forked, seen):
     with Store(path) as s:
         s["a"] = 1
@@ -65,6 +67,7 @@ def test_fork_from_a_second_thread(path, forked, seen):
 
 
 @pytest.mark.parametrize("how", ["set", "get", "modify", "transaction"])
+@pytest.mark.slow
 def test_fork_while_other_threads_work_in_a_loop(place, forked, how):
     with Store(place) as s:
         if how == "transaction":
@@ -104,6 +107,7 @@ def test_fork_while_other_threads_work_in_a_loop(place, forked, how):
             assert s["count"] == sum(counts)
 
 
+@pytest.mark.slow
 def test_fork_while_another_thread_is_in_a_long_transaction(path, forked, monkeypatch, program):
     monkeypatch.setattr("store.engines.sqlite.opening.attach.FORK_SECONDS", 0.05)
     entered, leave = threading.Event(), threading.Event()
@@ -180,6 +184,7 @@ class ForkingGuard:
             ForkingGuard.forking = False
 
 
+@pytest.mark.slow
 def test_fork_the_moment_a_statement_has_ended(path, forked, monkeypatch):
     inherited = []
 
@@ -210,6 +215,7 @@ def test_fork_while_a_connection_of_no_thread_is_closed(path, forked):
     assert [files for files in inherited if files] == []
 
 
+@pytest.mark.slow
 def test_fork_while_a_backup_is_made(path, tmp_path, forked, program):
     """SQLite in the child would go by the locks that the copy's connection had in the parent."""
     target = tmp_path / "backup.db"
@@ -239,6 +245,7 @@ def test_fork_while_a_backup_is_made(path, tmp_path, forked, program):
 # -- locks
 
 
+@pytest.mark.slow
 def test_holder_that_is_killed_while_its_child_lives_blocks_nobody(path, program):
     source = """
         import os, sys

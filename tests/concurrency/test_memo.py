@@ -332,12 +332,14 @@ def held(path: Path, program: Callable[..., Any], finds_busy: threading.Event) -
     f.close()
 
 
+@pytest.mark.slow
 def test_killed_process_frees_the_others(held: tuple[Any, Any, Calls]) -> None:
     child, _, calls = held
     child.kill()
     assert calls.all() == ["ours"]
 
 
+@pytest.mark.slow
 def test_result_of_another_process_is_waited_for(held: tuple[Any, Any, Calls]) -> None:
     child, f, calls = held
     child.tell()
@@ -346,6 +348,7 @@ def test_result_of_another_process_is_waited_for(held: tuple[Any, Any, Calls]) -
     assert f.cache_info() == (1, 0, 1, 0)
 
 
+@pytest.mark.slow
 def test_patience_with_another_process_has_an_end(path: Path, program: Callable[..., Any]) -> None:
     child = program(HOLDER, path)
     assert child.line() == "computing"
@@ -356,6 +359,7 @@ def test_patience_with_another_process_has_an_end(path: Path, program: Callable[
     f.close()
 
 
+@pytest.mark.slow
 def test_two_processes_that_cross_do_not_wait_for_each_other(path: Path, program: Callable[..., Any]) -> None:
     first, second = program(CROSSING, path, "f"), program(CROSSING, path, "g")
     assert (first.line(), second.line()) == ("inside", "inside")

@@ -315,6 +315,7 @@ def test_task_that_outlives_the_call_is_free_to_call_again(s: Store[Any]) -> Non
     assert ran == [1, 1]
 
 
+@pytest.mark.slow
 def test_killed_process_frees_the_tasks_and_the_loop_goes_on(path: Path, program: Callable[..., Any]) -> None:
     child = program(HOLDER, path)
     assert child.line() == "computing"
@@ -333,6 +334,7 @@ def test_killed_process_frees_the_tasks_and_the_loop_goes_on(path: Path, program
     f.close()
 
 
+@pytest.mark.slow
 def test_task_that_is_cancelled_while_another_process_computes(path: Path, program: Callable[..., Any]) -> None:
     child = program(HOLDER, path)
     assert child.line() == "computing"

@@ -62,6 +62,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("source", [True, False])
+@pytest.mark.slow
 def test_keys_are_the_same_under_every_hash_seed_and_in_every_process(path: Path, file: Path, source: bool) -> None:
     text = textwrap.dedent(PROGRAM)
     if not source:  # what has no text goes by what it was compiled to
@@ -75,6 +76,7 @@ def test_keys_are_the_same_under_every_hash_seed_and_in_every_process(path: Path
     assert [line[:2] for line in found] == ["1 "]
 
 
+@pytest.mark.slow
 def test_edited_program_computes_anew(path: Path, file: Path) -> None:
     text = """
 import sys
@@ -112,6 +114,7 @@ for number, (rate, add) in enumerate([(2, 1), (2, 1), (3, 1), (3, 1), (3, 2), (2
 """
 
 
+@pytest.mark.slow
 def test_cell_that_is_run_again_with_the_same_text_hits(path: Path, file: Path) -> None:
     file.write_text(NOTEBOOK)
     assert run(file, path) == "11 0 | 11 1 | 16 0 | 16 1 | 17 0 | 11 1 | "
@@ -168,6 +171,7 @@ def test_function_of_the_program_in_workers_of_joblib(place: str, file: Path, tm
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_function_of_the_program_in_processes_of_the_standard_library(place: str, file: Path) -> None:
     file.write_text(textwrap.dedent(f"""
         import multiprocessing, pickle

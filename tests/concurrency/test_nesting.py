@@ -227,6 +227,7 @@ NESTER = """
 """
 
 
+@pytest.mark.slow
 def test_ring_of_two_processes(tmp_path: Path, program: Callable[..., Any]) -> None:
     """Each time it is the one that waits against the order; it begins again when the other one is through."""
     a, b = tmp_path / "a.db", tmp_path / "b.db"
@@ -250,6 +251,7 @@ def test_ring_of_two_processes(tmp_path: Path, program: Callable[..., Any]) -> N
         assert first["count"] == second["count"] == 2 * rounds
 
 
+@pytest.mark.slow
 def test_ring_through_a_store_that_this_process_has_open_and_never_wrote_to(tmp_path: Path, program: Any) -> None:
     a, b, c = (tmp_path / f"{name}.db" for name in "abc")
     for path in (a, b, c):
@@ -299,6 +301,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_against_the_order_a_writer_that_does_not_nest_is_waited_for(tmp_path: Path, program: Any) -> None:
     """Also where one that was killed while it waited left its line behind."""
     a, b = tmp_path / "a.db", tmp_path / "b.db"

@@ -700,6 +700,7 @@ def test_hard_link_is_refused(path: Path, tmp_path: Path, visitor: Actor) -> Non
     gc.collect()
 
 
+@pytest.mark.slow
 def test_file_that_is_a_mount_point_is_refused(path: Path, tmp_path: Path) -> None:
     import subprocess
 

@@ -81,6 +81,7 @@ def test_counter_of_eight_forked_processes_is_exact(place, forked, how):
         check_counted(s, how)
 
 
+@pytest.mark.slow
 def test_counter_of_two_processes_is_exact(path, program):
     with Store(path) as s:
         s["count"] = 0
@@ -154,6 +155,7 @@ def test_iteration_while_others_insert_and_delete(path, program):
         assert len(s) == 300 + 2 * 20
 
 
+@pytest.mark.slow
 def test_lock_timeout_while_another_process_holds_the_lock(path, program):
     with Store(path, timeout=0.2) as s:
         s["a"] = 1
@@ -202,6 +204,7 @@ def test_named_lock_excludes_other_processes_and_ends_with_its_holder(path, prog
             pass
 
 
+@pytest.mark.slow
 def test_other_handles_of_the_process_do_not_drop_its_locks(path, tmp_path, program):
     source = """
         import sys

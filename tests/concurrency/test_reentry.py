@@ -219,7 +219,11 @@ def assert_free(s: Store[Any], where: str) -> None:
                 pytest.fail(f"the writer's lock was kept after a strike at {where}")
 
 
-@pytest.mark.parametrize("operation", AFTER, ids=lambda operation: operation.__name__)
+@pytest.mark.parametrize(
+    "operation",
+    [pytest.param(operation, marks=[pytest.mark.slow] * (operation is op_rotate)) for operation in AFTER],
+    ids=lambda operation: operation.__name__,
+)
 def test_signal_handler_that_strikes_an_operation(s, operation):
     needs_capability(s, "care" if operation is op_compact else None)
     for kind in KINDS:

@@ -92,7 +92,8 @@ def inside(sessions: Sessions, place, program: Callable[..., Any]) -> Callable[.
     return begin
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("rounds", [1, pytest.param(10, marks=pytest.mark.heavy)])
+@pytest.mark.slow
 def test_sessions_that_others_rotate_meanwhile_are_all_ended(sessions, place, program, rounds):
     for _ in range(rounds):
         children = [program(ROTATING, place) for _ in range(2)]
@@ -103,7 +104,8 @@ def test_sessions_that_others_rotate_meanwhile_are_all_ended(sessions, place, pr
         assert (len(sessions.by("ann")), len(sessions)) == (0, 0)
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(40, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.heavy)])
+@pytest.mark.slow
 def test_login_that_was_acknowledged_before_is_ended(sessions, place, program, rounds):
     children = [program(CREATING, place) for _ in range(2)]
     for _ in range(rounds):
@@ -118,6 +120,7 @@ def test_login_that_was_acknowledged_before_is_ended(sessions, place, program, r
 
 
 @pytest.mark.parametrize("operation", ["rotate", "edit"])
+@pytest.mark.slow
 def test_end_waits_for_an_operation_that_has_begun(sessions, inside, operation):
     id = sessions.create({}, user="ann")
     child = inside(operation, id)
@@ -131,6 +134,7 @@ def test_end_waits_for_an_operation_that_has_begun(sessions, inside, operation):
 
 
 @pytest.mark.parametrize("operation", ["rotate", "login", "edit", "end"])
+@pytest.mark.slow
 def test_operation_that_is_killed_leaves_all_to_be_ended(sessions, inside, operation):
     ids = [sessions.create({"n": n}, user="ann") for n in range(3)]
     mine = sessions.create({"n": 3}) if operation == "login" else ids[0]
@@ -142,6 +146,7 @@ def test_operation_that_is_killed_leaves_all_to_be_ended(sessions, inside, opera
     assert len(sessions) == (operation == "login")
 
 
+@pytest.mark.slow
 def test_rotation_that_waits_for_the_end_finds_no_session(sessions, inside, place):
     needs_held(sessions.store)
     id = sessions.create({}, user="ann")

@@ -153,6 +153,7 @@ def test_rotate_by_many_at_once_gives_one_new_id(place):
         assert (sessions.load(new), len(sessions)) == ({"user": "ann"}, 1)
 
 
+@pytest.mark.slow
 def test_sessions_in_a_forked_child(place, forked: Callable):
     with Sessions(place) as sessions:
         id = sessions.create({"count": 0})

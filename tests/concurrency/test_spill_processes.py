@@ -32,6 +32,7 @@ def told(child: Any, line: str) -> None:
     assert child.line() == "done"
 
 
+@pytest.mark.slow
 def test_value_that_is_mapped_while_others_replace_and_delete_it(path: Path, program: Any) -> None:
     numpy = pytest.importorskip("numpy")
     array = numpy.arange(100_000)
@@ -65,6 +66,7 @@ WRITER = """
 """
 
 
+@pytest.mark.slow
 def test_write_in_progress_is_no_orphan(path: Path, program: Any) -> None:
     """Its files are named by no row yet. Nobody waits for them longer than the timeout."""
     with small_spill(path, timeout=0.0) as s:

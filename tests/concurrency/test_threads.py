@@ -24,6 +24,7 @@ THREADS = 16
 TIMEOUT = 60.0  # seconds
 
 
+@pytest.mark.slow
 def test_counts_of_sixteen_threads_are_exact(location):
     with Store(location) as s:
         s.update(count=0, list=[])
@@ -133,6 +134,7 @@ def write_in_a_loop(s: Store[Any], step: str, threads: int, number_of_turns: int
 
 @pytest.mark.parametrize("step", ["set", "transaction"])
 @pytest.mark.parametrize("is_file", [True, False])
+@pytest.mark.slow
 def test_turns_of_writers_are_fair(path, is_file, step, monkeypatch):
     """Counted, not timed: while a thread waits in the queue each other one has a few turns, and no more.
 

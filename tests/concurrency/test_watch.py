@@ -51,6 +51,7 @@ def test_changes_of_another_process_are_seen(shared, program):
         assert watcher.output() == "set end\n"
 
 
+@pytest.mark.slow
 def test_last_state_is_never_missed(shared, program):
     """Whatever it tells of a writer in full run, the last thing it tells of each name is how it ended."""
     writer = """
@@ -78,6 +79,7 @@ def test_last_state_is_never_missed(shared, program):
         assert {name for name, kind in last.items() if kind == "set"} == set(s)
 
 
+@pytest.mark.slow
 def test_interrupt_works_at_once(shared, program):
     watcher = program(
         """
@@ -129,6 +131,7 @@ def test_fork_ends_it_in_the_child_alone(place, forked):
         assert [change.name for change in changes] == ["told", "by the child"]
 
 
+@pytest.mark.slow
 def test_fork_while_another_thread_waits(place, forked):
     with Store(place) as s:
         changes, found = s.watch(timeout=TIMEOUT, interval=0.001), []

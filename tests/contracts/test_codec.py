@@ -226,6 +226,7 @@ def test_value_as_a_whole_may_be_small(case: Case) -> None:
 # -- what it cannot hold
 
 
+@pytest.mark.slow
 def test_value_that_it_cannot_hold(case: Case) -> None:
     assert case.never
     wrapped = [inner for value in case.never for inner in (value, *case.inside(value))]  # as it is, and further inside
@@ -374,6 +375,7 @@ def test_describe_of_other_bytes_is_a_problem_and_no_error(case: Case) -> None:
         assert problem, body[:40]
 
 
+@pytest.mark.slow
 def test_describe_of_a_large_value_stays_readable(case: Case) -> None:
     for value in case.large:
         _, text, problem = case.codec.describe(case.codec.encode(value, case.codec.default_protocol))

@@ -146,6 +146,7 @@ class TestOrder:
         assert list(reversed(full.values())) == [[3], "two", 1]
         assert list(reversed(full.items())) == [("c", [3]), ("b", "two"), ("a", 1)]
 
+    @pytest.mark.slow
     def test_holds_over_many_pages(self, empty: Store[Any]) -> None:
         model = {f"n{i * 7919 % 1000}": i for i in range(1000)}
         empty.update(model)
@@ -161,6 +162,7 @@ class TestOrder:
             full.popitem()
         assert caught.type is KeyError
 
+    @pytest.mark.slow
     def test_popitem_after_many(self, empty: Store[Any]) -> None:
         empty.update({f"n{i}": i for i in range(600)})
         assert [empty.popitem()[1] for _ in range(600)] == list(range(599, -1, -1))

@@ -87,12 +87,14 @@ class TestViews:
             (name, value, (name, value)) for name, value in MODEL.items()
         ]
 
+    @pytest.mark.slow
     def test_deleting_while_iterating_is_harmless(self, empty: Store[Any]) -> None:
         empty.update({f"n{i}": i for i in range(600)})
         for name in empty:
             del empty[name]
         assert len(empty) == 0
 
+    @pytest.mark.slow
     def test_inserting_while_iterating_ends(self, empty: Store[Any]) -> None:
         empty.update({f"n{i}": i for i in range(600)})
         for name, value in empty.items():

@@ -46,6 +46,7 @@ def test_nearly_all_records_that_are_expected_have_room(clock: Clock, frequencie
     assert kept(table, names) > 0.9 * len(names)
 
 
+@pytest.mark.slow
 def test_newest_ones_keep_their_notes(buffer: bytearray, clock: Clock) -> None:
     table = table_in(buffer, clock, frequencies=False)
     for number in range(100_000):

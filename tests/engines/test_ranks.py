@@ -41,6 +41,7 @@ GAPS = [*range(1, 1_000_000, 5_000), *range(1_000_000, 1_001_000)]  # 200 old on
 
 
 @pytest.mark.parametrize("number", [1, 16, MANY])
+@pytest.mark.slow
 def test_each_record_is_as_likely_as_any_other(number: int) -> None:
     records, ranks, random = Records(GAPS), Ranks(), Random(1)
     draws = 60_000 // number
@@ -102,6 +103,7 @@ def test_ids_that_were_used_again_unseen_are_drawn_again_later() -> None:
     assert len(found) > 19_900
 
 
+@pytest.mark.slow
 def test_index_of_ranks_is_made_anew_seldom() -> None:
     """A cache that evicts as much as it gets: each record is stepped over a few times."""
     records, ranks, random = Records(range(1, 5_001)), Ranks(), Random(7)

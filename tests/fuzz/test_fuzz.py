@@ -18,9 +18,9 @@ CODECS = ("fuzz_codecs.py", 20261129, "bodies", ("json Corrupt", "json value"))
 @pytest.mark.parametrize(
     ("count", "program", "seed", "unit", "outcomes"),
     [
-        pytest.param(200_000, *PICKLES, marks=LONG, id="pickles"),
-        pytest.param(10_000, *CODECS, id="codecs, a share"),
-        pytest.param(200_000, *CODECS, marks=LONG, id="codecs"),
+        pytest.param(50_000, *PICKLES, marks=LONG, id="pickles"),
+        pytest.param(5_000, *CODECS, id="codecs, a share"),
+        pytest.param(50_000, *CODECS, marks=LONG, id="codecs"),
     ],
 )
 def test_only_our_errors_leave_the_decoders(

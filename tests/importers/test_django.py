@@ -276,6 +276,7 @@ print(session.session_key)
 """
 
 
+@pytest.mark.slow
 def test_tables_of_the_library(tmp_path: Path, path: Path) -> None:
     library("django")
     file = tmp_path / "site.sqlite3"

@@ -73,6 +73,7 @@ def test_tag_that_cannot_be_one_fails_for_that_record_alone(given: Given, place:
         assert run(cache) == {"a": "failed", "b": "imported"}
 
 
+@pytest.mark.slow
 def test_bounds_hold_while_records_are_imported(given: Given, path: Path) -> None:
     given.records = [Found(f"n{number:05}", number, tag=f"t{number % 3}") for number in range(3 * BATCH)]
     with Cache[Any](path, max_records=100) as cache:

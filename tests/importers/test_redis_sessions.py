@@ -235,7 +235,8 @@ def test_round_trips_do_not_grow_with_each_session(redis: RedisServer, source: s
         assert len(run(s, "flask-session", source)) == 2000
     calls = {name: found["calls"] for name, found in redis.ask("INFO", "commandstats").items()}
     assert calls["cmdstat_strlen"] == calls["cmdstat_pttl"] == 2000
-    assert calls["cmdstat_mget"] <= 6 and calls["cmdstat_scan"] <= 7 and "cmdstat_get" not in calls
+    # A step of SCAN gives about as many keys as it is asked for, depending on how they lie in the server's table.
+    assert calls["cmdstat_mget"] <= 20 and calls["cmdstat_scan"] <= 20 and "cmdstat_get" not in calls
 
 
 # -- what ends an import

@@ -165,6 +165,7 @@ def test_arrays_are_compared_in_full(given: Given, place: str) -> None:
         assert run(s) == [("it", "kept")]
 
 
+@pytest.mark.slow
 def test_sets_are_the_same_in_any_order_and_any_process(tmp_path: Path, place: str) -> None:
     """Their pickles differ with the seed of str's hash."""
     value = {"tags": {f"tag {number}" for number in range(50)}, "more": ({"a", "b"}, frozenset("xyz"))}

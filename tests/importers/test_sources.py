@@ -101,6 +101,7 @@ def test_hostile_pickle_never_runs(kind: str, tmp_path: Path, path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", [pytest.param("sqlitedict", marks=pytest.mark.heavy), pytest.param("diskcache", marks=pytest.mark.heavy), "shelve"])
+@pytest.mark.slow
 def test_large_source(kind: str, tmp_path: Path, path: Path) -> None:
     records = {f"n{number:04}": {"number": number} for number in range(5000)}
     source = make(kind, tmp_path / "source", records)
@@ -264,6 +265,7 @@ def test_sqlitedict_with_encoders_of_its_own_fails_per_record(tmp_path: Path, pa
         assert dict(s) == {"fine": [1]}
 
 
+@pytest.mark.slow
 def test_sqlite_file_that_is_damaged_keeps_what_came_before(tmp_path: Path, path: Path) -> None:
     source = make("sqlitedict", tmp_path / "source", {f"n{number:04}": "x" * 500 for number in range(3000)})
     with open(source, "r+b") as file:
@@ -286,6 +288,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_sqlite_file_that_a_killed_process_left_half_written(tmp_path: Path, path: Path) -> None:
     """The journal beside it says what it was; rolling it back where it stands would change the source."""
     records = {f"n{number:04}": "x" * 500 for number in range(300)}

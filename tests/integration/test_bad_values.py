@@ -89,6 +89,7 @@ def function(): pass
 
 
 @pytest.mark.parametrize("remains", [None, "", "class Outer: pass"], ids=["no module", "empty module", "half of it"])
+@pytest.mark.slow
 def test_class_that_no_longer_exists(
     path: Path, tmp_path: Path, remains: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -219,6 +219,7 @@ def test_stock_runs_unchanged_on_a_server(tmp_path, request, server, way):
         assert (s["sales"], s["stock"]) == (35, {"tea": 0, "cups": 0})
 
 
+@pytest.mark.slow
 def test_quickstart_on_a_file_that_is_kept(tmp_path, path):
     for visits in (1, 2):
         done = run("quickstart.py", path, cwd=tmp_path, scratch=tmp_path / "scratch")
@@ -228,6 +229,7 @@ def test_quickstart_on_a_file_that_is_kept(tmp_path, path):
         assert s.record("session:4f2a").expires is not None
 
 
+@pytest.mark.slow
 def test_stdlib_index_loads_only_what_changed(tmp_path, path):
     source = tmp_path / "source"
     (source / "package").mkdir(parents=True)

@@ -113,6 +113,7 @@ def test_database_whose_directory_is_gone(path, tmp_path, clock):
 # -- the lock file is taken away
 
 
+@pytest.mark.slow
 def test_deleted_lock_file_is_made_again(path):
     with Store(path) as s:
         s["a"] = 1
@@ -125,6 +126,7 @@ def test_deleted_lock_file_is_made_again(path):
         assert dict(s) == {"a": 3, "other": 1}
 
 
+@pytest.mark.slow
 def test_lock_file_deleted_inside_a_transaction_loses_nothing(path):
     with Store(path, timeout=5) as s:
         with s.transaction():
@@ -153,6 +155,7 @@ def test_lock_file_replaced_by_a_symlink_is_refused(path, tmp_path):
     assert precious.read_text() == "untouched"
 
 
+@pytest.mark.slow
 def test_lock_file_replaced_while_a_writer_waits(path):
     """The one who waits goes over to the new file; SQLite's own lock keeps it out for as long as the old one holds."""
     with Store(path, timeout=30) as s:
@@ -299,6 +302,7 @@ def test_database_taken_away_inside_a_transaction(path, tmp_path, how, block):
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
 @pytest.mark.parametrize("does", ["set", "transaction", "read"])
+@pytest.mark.slow
 def test_log_taken_away_is_noticed_by_the_next_write(path, clock, suffix, how, does):
     """Who opens the store then makes another one, and neither sees what the other writes."""
     kept = "in the log that is there" if suffix == "-shm" else "in the database"
@@ -330,6 +334,7 @@ def test_log_taken_away_is_noticed_by_the_next_write(path, clock, suffix, how, d
         assert dict(s) == {"a": 2, "other": 1}
 
 
+@pytest.mark.slow
 def test_log_made_anew_by_others_while_no_connection_was_open(path):
     with Store(path) as s:
         s["a"] = 1
@@ -357,6 +362,7 @@ def test_spill_folder_taken_away(path):
         del s["c"]
 
 
+@pytest.mark.slow
 def test_folder_moved_away_with_all_that_is_in_it(path, tmp_path, clock):
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -415,6 +421,7 @@ def test_transaction_that_ended_under_its_block_keeps_nothing(path):
         assert dict(s) == {"a": 1}
 
 
+@pytest.mark.slow
 def test_exception_that_is_kept_does_not_keep_a_snapshot(path):
     """Its frames hold the cursor that was being read; a statement left open pins the connection to the past."""
     with Store(path) as s:

@@ -84,6 +84,7 @@ def test_three_users_of_a_group_share_a_session_store(folder: Path, setgid: bool
     assert {file.stat().st_gid for file in folder.rglob("*")} == {GROUP}
 
 
+@pytest.mark.slow
 def test_group_of_others_is_refused_and_nothing_is_left(folder: Path) -> None:
     code = f"""
 try:
@@ -97,12 +98,14 @@ print(os.path.exists(path))
     assert said.endswith("\nFalse")
 
 
+@pytest.mark.slow
 def test_session_store_is_closed_to_other_users(folder: Path) -> None:
     run_as("ann", folder / "app.db", "Sessions(path, key=key).create({})")
     code = "try:\n    Sessions(path, key=key)\nexcept store.errors.StoreError as exc:\n    print(type(exc).__name__)"
     assert run_as("ben", folder / "app.db", code) in ("ReadOnly", "StorageError")
 
 
+@pytest.mark.slow
 def test_what_a_user_outside_the_group_makes_is_not_opened_to_a_group_of_theirs(folder: Path) -> None:
     run_as("ann", folder / "app.db", MAKE)
     (folder / "app.db.lock").unlink()

@@ -216,6 +216,7 @@ def test_anything_else_is_a_type_error(wrong: Any) -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_large_message_waits_for_the_receiver_and_is_not_copied() -> None:
     """`drain` is awaited: a receiver that is slow does not make the sender's memory grow."""
     size = 20_000_000

@@ -74,6 +74,7 @@ def connected(start: Start, program: str) -> tuple[socket.socket, subprocess.Pop
     return ours, process
 
 
+@pytest.mark.slow
 def test_many_messages_of_all_sizes_are_answered(start: Start) -> None:
     conn, process = connected(
         start,
@@ -126,6 +127,7 @@ def test_message_of_100_megabytes_takes_its_size_once_beside_the_value(start: St
     assert output(process) == ""
 
 
+@pytest.mark.slow
 def test_sender_that_is_killed_in_the_middle_is_an_eof_error(start: Start) -> None:
     conn, process = connected(
         start,
@@ -151,6 +153,7 @@ def test_receiver_that_has_gone_is_a_broken_pipe(start: Start) -> None:
         messages.send(conn, [1])
 
 
+@pytest.mark.slow
 def test_receiver_that_goes_in_the_middle_is_a_connection_error(start: Start) -> None:
     conn, process = connected(start, "conn.recv(10)\nconn.close()")
     with conn, pytest.raises(ConnectionError):

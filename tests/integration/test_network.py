@@ -111,6 +111,7 @@ class TestFile:
         s.clear()
         assert not s
 
+    @pytest.mark.slow
     def test_is_backed_up_and_restored(self, s: Store[Any], path: Path) -> None:
         s.update(a=1, large=b"x" * 5000)
         s.backup(path.parent / "backup.db")
@@ -124,6 +125,7 @@ class TestFile:
         with Store[Any](path.parent / "backup.db", mode="r") as backup:
             assert dict(backup) == {"a": 1, "large": b"x" * 5000}
 
+    @pytest.mark.slow
     def test_is_watched(self, s: Store[Any], path: Path) -> None:
         with s.watch(timeout=0) as watch:
             assert other_process(path, "with Store(path) as s: s['a'] = 1").stderr == ""
@@ -134,6 +136,7 @@ class TestFile:
 
 
 class TestLock:
+    @pytest.mark.slow
     def test_is_taken_by_reads(self, s: Store[Any], path: Path) -> None:
         s["a"] = 1
         ran = """
@@ -184,6 +187,7 @@ class TestLock:
                 reader["a"]
             assert reader["a"] == 1
 
+    @pytest.mark.slow
     def test_is_given_back_after_an_error_of_a_read(self, s: Store[Any], path: Path) -> None:
         with pytest.raises(KeyError):
             s["none"]
@@ -191,6 +195,7 @@ class TestLock:
 
 
 class TestAgreement:
+    @pytest.mark.slow
     def test_of_a_program_to_whom_the_file_is_local(self, s: Store[Any], path: Path) -> None:
         s["a"] = 1
         done = other_process(
@@ -212,6 +217,7 @@ class TestAgreement:
         with Store[Any](path) as s:
             assert not s.opened.engine.handle.engine.strategy.locks_reads
 
+    @pytest.mark.slow
     def test_turns_a_wal_into_a_journal(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         source = "s = Store(path); s['a'] = 1; os.kill(os.getpid(), 9)"  # what it wrote is in the WAL only
         assert other_process(path, source, STORE_NETWORK="").returncode == -signal.SIGKILL
@@ -221,6 +227,7 @@ class TestAgreement:
         assert beside(path) == {"", "-journal", "-network", ".lock", ".changes", "-shm"} - ({"-shm"} - beside(path))
 
     @pytest.mark.parametrize("mode", ["c", "r"])
+    @pytest.mark.slow
     def test_is_refused_while_somebody_has_a_wal(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
     ) -> None:
@@ -235,6 +242,7 @@ class TestAgreement:
             s["a"] = 2  # and it goes on
             assert s["a"] == 2
 
+    @pytest.mark.slow
     def test_is_refused_to_a_wal_while_somebody_writes(self, s: Store[Any], path: Path) -> None:
         with s.transaction():
             s["a"] = 1
@@ -252,6 +260,7 @@ class TestAgreement:
                 with pytest.raises(StorageError, match="write-ahead log"):
                     call()
 
+    @pytest.mark.slow
     def test_that_came_while_a_local_store_had_no_connection(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -280,6 +289,7 @@ def test_reader_of_a_closed_wal_reads_a_copy(path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.slow
 def test_writer_killed_with_half_its_pages_in_the_database(path: Path) -> None:
     """More than SQLite's page cache holds: it has written over the database, and only the journal knows what was."""
     old = {str(i): bytes([i]) * 20_000 for i in range(200)}

@@ -71,6 +71,7 @@ for call in CALLS:
 """
 
 
+@pytest.mark.slow
 def test_each_call_ends_in_an_error_of_ours_and_works_afterwards(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(TRIALS), str(tmp_path / "app.db")],

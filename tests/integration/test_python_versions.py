@@ -109,6 +109,7 @@ def test_class_that_is_missing_beside_one_that_moved_is_the_one_named() -> None:
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.slow
 def test_classes_of_a_program_are_stored_by_its_name_in_workers_too(path, method):
     """`__mp_main__`, as a worker calls the program, is nothing to a program without workers."""
     done = subprocess.run(

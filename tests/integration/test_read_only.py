@@ -97,6 +97,7 @@ def test_reader_sees_what_was_closed(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_reader_sees_the_wal_of_a_living_writer(writer: Callable[..., Any], path: Path) -> None:
     writer(path, 50)
     before = path.read_bytes()
@@ -104,6 +105,7 @@ def test_reader_sees_the_wal_of_a_living_writer(writer: Callable[..., Any], path
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_reader_sees_the_wal_of_a_killed_writer(left_by_the_killed: Path) -> None:
     before = (left_by_the_killed / "app.db").read_bytes()
     assert read(left_by_the_killed / "app.db") == f"100 {sum(range(100))}"
@@ -119,6 +121,7 @@ def test_reader_waits_for_no_writer(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without rights here")
+@pytest.mark.slow
 def test_reader_without_rights_to_the_folder_reads_a_private_copy(left_by_the_killed: Path) -> None:
     place = Path(tempfile.mkdtemp(prefix="read-only-", dir=MACHINES_TEMPORARY))  # where nobody can look
     try:
@@ -160,6 +163,7 @@ def test_reader_of_a_read_only_mount_with_all_in_the_database(mounted: Path) -> 
     assert contents(mounted) == before
 
 
+@pytest.mark.slow
 def test_reader_of_a_read_only_mount_with_a_wal(left_by_the_killed: Path, mounted: Path) -> None:
     for file in left_by_the_killed.iterdir():
         shutil.copy(file, mounted)

@@ -158,6 +158,7 @@ for mode in "rwc":
 """
 
 
+@pytest.mark.slow
 def test_file_that_may_not_be_read(reachable: Path) -> None:
     with Store[Any](reachable / "a.db") as s:
         s["a"] = 1
@@ -181,6 +182,7 @@ with Store(rest[0]) as s:
 """
 
 
+@pytest.mark.slow
 def test_read_only_store_of_another_user_is_backed_up_by_an_ordinary_one(reachable: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip(ROOT_NEEDED)

@@ -72,6 +72,7 @@ def test_new_store_in_a_read_only_directory(reachable: Path, mode: str) -> None:
     assert os.listdir(reachable) == []
 
 
+@pytest.mark.slow
 def test_store_in_a_read_only_directory(reachable: Path) -> None:
     path = reachable / "old.db"
     with Store(path) as s:
@@ -90,6 +91,7 @@ def test_store_in_a_read_only_directory(reachable: Path) -> None:
     assert contents(reachable) == before
 
 
+@pytest.mark.slow
 def test_store_that_may_not_be_read(reachable: Path) -> None:
     path = reachable / "secret.db"
     with Store(path) as s:

@@ -7,6 +7,7 @@ import sys
 import threading
 from textwrap import dedent
 
+import pytest
 from preferences import Prefs
 
 from store import settings
@@ -48,6 +49,7 @@ def start(code, *args):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_change_by_another_process_is_told(place):
     told, changes = threading.Event(), []
 
@@ -73,6 +75,7 @@ def test_change_by_another_process_is_told(place):
         assert other.returncode == 0
 
 
+@pytest.mark.slow
 def test_processes_that_write_at_once_lose_nothing(place):
     with Settings(Prefs, place) as prefs:
         others = [start(COUNTER, place, name) for name in ("theme", "proxy")]

@@ -96,6 +96,7 @@ def test_array_is_written_without_a_copy(path: Path, codec: str) -> None:
     assert peak_of(write, path, MEGABYTES * 1_000_000) < 0.3 * MEGABYTES * 1_000_000
 
 
+@pytest.mark.slow
 def test_mapped_array_takes_no_memory(path: Path) -> None:
     numpy = pytest.importorskip("numpy")
     from store import Store

@@ -58,6 +58,7 @@ def test_file_is_marked_in_its_header(path):
         assert done.stdout == "Stor\n"
 
 
+@pytest.mark.slow
 def test_file_is_legible_to_sqlite_utils(path):
     from sqlite_utils import Database
 
@@ -75,6 +76,7 @@ def test_file_is_legible_to_sqlite_utils(path):
 
 
 @pytest.mark.parametrize("situation", ["new", "existing"])
+@pytest.mark.slow
 def test_sqlite_utils_is_not_imported_for_a_store_of_this_release(path, situation):
     """It imports pandas where that is installed, and numpy with it, and fails under a frozen clock."""
     if situation == "existing":
@@ -158,6 +160,7 @@ def test_mark_without_tables_is_refused(path):
 # -- the write-ahead log
 
 
+@pytest.mark.slow
 def test_wal_stays_small(path):
     largest = 0
     with Store(path) as s:
@@ -169,6 +172,7 @@ def test_wal_stays_small(path):
     assert not os.path.exists(f"{path}-wal")  # folded in by the last to close
 
 
+@pytest.mark.slow
 def test_wal_that_grew_under_a_reader_shrinks_again(path):
     with Store(path) as s, closing(sqlite3.connect(path, isolation_level=None)) as reader:
         s["a"] = 1

@@ -187,6 +187,7 @@ def versions(tmp_path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 5])
+@pytest.mark.slow
 def test_store_of_version_1_is_read_by_versions_2_and_3(versions: list[Path], path: Path, protocol: int) -> None:
     result(versions[0], path, protocol)
     by_2 = result(versions[1], path)
@@ -202,6 +203,7 @@ def test_store_of_version_1_is_read_by_versions_2_and_3(versions: list[Path], pa
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_version_1_says_what_it_does_not_know(versions: list[Path], path: Path) -> None:
     result(versions[0], path, 5)
     result(versions[1], path)

@@ -125,12 +125,14 @@ def run(path: Path) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_names_are_hidden(run: Run) -> None:
     """Else nothing here would be tried."""
     hidden = run("print([n for n in ('fork', 'O_NOFOLLOW', 'geteuid', 'pread') if hasattr(os, n)], sys.modules['fcntl'])")
     assert hidden == "[] None\n"
 
 
+@pytest.mark.slow
 def test_records(run: Run) -> None:
     run("""
         with store.Store(path) as s:
@@ -159,6 +161,7 @@ def test_records(run: Run) -> None:
     """)
 
 
+@pytest.mark.slow
 def test_cached_reads_see_what_others_write(run: Run) -> None:
     run("""
         with store.Store(path) as s, store.Store(path) as other:
@@ -168,6 +171,7 @@ def test_cached_reads_see_what_others_write(run: Run) -> None:
     """)
 
 
+@pytest.mark.slow
 def test_large_values(run: Run) -> None:
     run("""
         with store.Store(path, spill_bytes=1000) as s:
@@ -185,6 +189,7 @@ def test_large_values(run: Run) -> None:
     """)
 
 
+@pytest.mark.slow
 def test_named_lock_watch_and_purge(run: Run) -> None:
     run("""
         import threading
@@ -202,6 +207,7 @@ def test_named_lock_watch_and_purge(run: Run) -> None:
     """)
 
 
+@pytest.mark.slow
 def test_backup_and_restore(run: Run) -> None:
     run("""
         with store.Store(path, spill_bytes=1000) as s:
@@ -219,6 +225,7 @@ def test_backup_and_restore(run: Run) -> None:
     """)
 
 
+@pytest.mark.slow
 def test_recover(run: Run) -> None:
     run("""
         with store.Store(path) as s:
@@ -229,6 +236,7 @@ def test_recover(run: Run) -> None:
     """)
 
 
+@pytest.mark.slow
 def test_sessions_and_settings(run: Run) -> None:
     run("""
         from dataclasses import dataclass
@@ -249,6 +257,7 @@ def test_sessions_and_settings(run: Run) -> None:
     """)
 
 
+@pytest.mark.slow
 def test_keys_are_made_and_changed(run: Run) -> None:
     run("""
         from store.trust.keys.changing import add_key, retire_key
@@ -266,6 +275,7 @@ def test_keys_are_made_and_changed(run: Run) -> None:
     """)
 
 
+@pytest.mark.slow
 def test_two_processes_write_at_once(path: Path) -> None:
     source = program("""
         print("ready", flush=True)

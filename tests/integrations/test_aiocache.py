@@ -118,6 +118,7 @@ def test_tasks_at_once_count_right(place: str) -> None:
     run(place, program)
 
 
+@pytest.mark.slow
 def test_processes_at_once_count_right(place: str, crowd: Crowd) -> None:
     assert crowd(3, COUNTS, place) == ["done"] * 3
     assert run(place, lambda cache: cache.get("n")) == 60
@@ -137,6 +138,7 @@ def test_optimistic_lock_refuses_a_value_of_another(place: str) -> None:
     run(place, program)
 
 
+@pytest.mark.slow
 def test_killed_process_leaves_what_it_set_and_no_half(place: str, start: Start) -> None:
     child = start(ENDLESS, place)
     last = [int(child.hear()) for _ in range(10)][-1]
@@ -146,6 +148,7 @@ def test_killed_process_leaves_what_it_set_and_no_half(place: str, start: Start)
         assert len(c) % 2 == 0
 
 
+@pytest.mark.slow
 def test_works_on_both_sides_of_a_fork(place: str, start: Start) -> None:
     assert start(FORKS, place).result() == [0, 2]
 

@@ -83,6 +83,7 @@ def test_due_job_runs_and_is_gone(place: str) -> None:
         assert (len(s), len(s.within("apscheduler#times"))) == (0, 0)
 
 
+@pytest.mark.slow
 def test_job_outlives_its_scheduler(place: str) -> None:
     with running(place) as scheduler:
         scheduler.add_job(note, "interval", weeks=1, args=["x"], id="weekly", start_date=LATER)
@@ -110,6 +111,7 @@ def test_scheduler_ends_without_a_word_and_starts_again(place: str, caplog: pyte
     assert caplog.text == ""
 
 
+@pytest.mark.slow
 def test_job_of_a_killed_process_is_there(place: str, start: Start) -> None:
     child = start(ADDS, place)
     assert child.hear() == "added"

@@ -108,6 +108,7 @@ def test_counting_is_one_step_and_keeps_the_expiry(cache, clock):
         cache.inc("x")
 
 
+@pytest.mark.slow
 def test_processes_count_together(place, crowd):
     code = """
         from store.integrations.cachelib import StoreCache

@@ -128,6 +128,7 @@ print(json.dumps([cache.add("first", sys.argv[2]), cache.get_or_set("made", lamb
 """
 
 
+@pytest.mark.slow
 def test_processes_lose_no_increment(make: Make, place: str, crowd: Any) -> None:
     StoreCache(place, {}).set("n", 0, None)
     results = crowd(2, INCREMENTS, place)

@@ -203,12 +203,14 @@ def test_one_of_eight_threads_creates(new_region: NewRegion) -> None:
     assert len(created) == 1
 
 
+@pytest.mark.slow
 def test_one_of_four_processes_creates(place: str, crowd: Crowd) -> None:
     with Store(place, namespace="counted") as s:
         assert crowd(4, CREATES, place) == [[7]] * 4
         assert s["created"] == 1
 
 
+@pytest.mark.slow
 def test_lock_of_a_killed_process_is_free(path: Path, start: Start) -> None:
     backend = StoreBackend({"location": path, "distributed_lock": True})
     child = start(HOLDS, path)
@@ -256,6 +258,7 @@ def test_release_of_a_lock_that_was_not_taken_is_an_error(new_region: NewRegion)
         new_region(distributed_lock=True).backend.get_mutex("x").release()
 
 
+@pytest.mark.slow
 def test_region_works_on_both_sides_of_a_fork(place: str, start: Start) -> None:
     assert start(FORKS, place).result() == [0, 2, 3]
 
@@ -316,6 +319,7 @@ def test_arguments_may_come_from_a_file_of_settings(place: str) -> None:
     region.backend.close()
 
 
+@pytest.mark.slow
 def test_installed_package_gives_the_name_store(path: Path, tmp_path: Path, start: Start) -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     folder = tmp_path / "site" / "sealed_store-0.dist-info"

@@ -575,6 +575,7 @@ print("well")
 
 
 @pytest.mark.parametrize("when", ["opened", "used"])
+@pytest.mark.slow
 def test_gevent_may_patch_after_the_store_was_opened(place, when):
     pytest.importorskip("gevent")
     done = subprocess.run(
@@ -614,6 +615,7 @@ print(json.dumps(app.session_interface.sessions.load(id)["names"]))
 """
 
 
+@pytest.mark.slow
 def test_forked_workers_share_the_sessions(place, start):
     names = start(FORKED, place).result()
     assert sorted(names) == sorted(["first", *(f"{a}-{b}" for a in range(4) for b in range(5))])

@@ -112,6 +112,7 @@ def gunicorn(worker: str) -> list[str]:
     return ["-m", "gunicorn", *options.split(), "--chdir", str(EXAMPLES), "flask_app:app"]
 
 
+@pytest.mark.slow
 def test_example_is_short_and_runs(serve: Serve) -> None:
     assert len((EXAMPLES / "flask_app.py").read_text().splitlines()) < 80
     browser = Browser(serve(str(EXAMPLES / "flask_app.py")))

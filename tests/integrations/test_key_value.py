@@ -335,6 +335,7 @@ asyncio.run(kv.close())
 """
 
 
+@pytest.mark.slow
 def test_processes_at_once_lose_nothing(place: str, crowd: Crowd) -> None:
     assert crowd(3, WRITES, place) == ["done"] * 3
 
@@ -344,6 +345,7 @@ def test_processes_at_once_lose_nothing(place: str, crowd: Crowd) -> None:
     assert run(place, program) == 3 * 20 + 3
 
 
+@pytest.mark.slow
 def test_killed_process_leaves_what_it_acknowledged_and_no_half(place: str, start: Start) -> None:
     child = start(ENDLESS, place)
     last = [int(child.hear()) for _ in range(20)][-1]
@@ -357,6 +359,7 @@ def test_killed_process_leaves_what_it_acknowledged_and_no_half(place: str, star
     run(place, program)
 
 
+@pytest.mark.slow
 def test_works_on_both_sides_of_a_fork(place: str, start: Start) -> None:
     assert start(FORKS, place).result() == [0, {"n": 1}]
 

@@ -107,12 +107,14 @@ def test_record_outlives_the_expiry_of_its_response_by_the_offset(place: str) ->
         backend.close()
 
 
+@pytest.mark.slow
 def test_processes_at_once_lose_nothing(place: str, crowd: Crowd, backend: StoreBackend) -> None:
     assert crowd(3, WRITES, place) == ["done"] * 3
     assert (len(backend.responses), len(backend.redirects)) == (60, 60)
     assert backend.get_response("r2-19").url == "http://x/19"
 
 
+@pytest.mark.slow
 def test_killed_process_leaves_what_it_saved(place: str, start: Start, backend: StoreBackend) -> None:
     child = start(ENDLESS, place)
     last = [int(child.hear()) for _ in range(10)][-1]
@@ -121,6 +123,7 @@ def test_killed_process_leaves_what_it_saved(place: str, start: Start, backend: 
     assert all(len(found.content) == 1000 for found in backend.responses.values())
 
 
+@pytest.mark.slow
 def test_works_on_both_sides_of_a_fork(place: str, start: Start) -> None:
     assert start(FORKS, place).result() == [0, ["before", "child"]]
 

@@ -540,6 +540,7 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 def test_full_disk_is_a_500_and_the_session_stands(tmp_path, start):
     folders = [file.rpartition("/")[0] for file in (__file__, asgi.__file__)]
     found = start(FULL_DISK, tmp_path, *folders).result()
@@ -702,6 +703,7 @@ print(json.dumps(asyncio.run(show(shop, cookie))))
 """
 
 
+@pytest.mark.slow
 def test_application_that_was_used_before_a_fork(place, start):
     folders = [file.rpartition("/")[0] for file in (__file__, asgi.__file__)]
     assert start(FORKED, place, *folders).result() == {"cart": ["tea"], "count": 15}

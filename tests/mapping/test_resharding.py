@@ -44,6 +44,7 @@ def facts(record: Any) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("numbers", [(4, 8, 3, 1), (1, 2, 1)])
+@pytest.mark.slow
 def test_records_stay_as_they_are(place: str, filled: dict[str, Any], numbers: tuple[int, ...], clock: Any) -> None:
     with Store(place, namespace="memo", clock=clock) as s:
         order = list(s)
@@ -223,6 +224,7 @@ def test_record_of_somebody_else_ends_it_with_nothing_changed(place: str) -> Non
         assert len(sessions) == 30
 
 
+@pytest.mark.slow
 def test_two_at_once_take_turns(place: str, start: Start) -> None:
     with Sessions(place, shards=2) as sessions:
         ids = [sessions.create({"n": n}) for n in range(30)]

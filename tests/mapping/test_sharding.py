@@ -62,6 +62,7 @@ def test_keys_fall_evenly() -> None:
 
 
 @given(st.text(), st.integers(2, routes.MOST), st.data())
+@pytest.mark.slow
 def test_namespace_of_a_shard_is_recognised(namespace: str, shards: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, shards - 1))
     for companion in routes.COMPANIONS:
@@ -497,11 +498,12 @@ class ShardsAndDict(RuleBasedStateMachine):
         assert list(one) == list(one | {}) == list(self.model)
 
 
+@pytest.mark.slow
 def test_shards_do_as_a_dict_does(location: str) -> None:
     with Store(location, clock=lambda: ShardsAndDict.now) as ShardsAndDict.store:
         run_state_machine_as_test(
             ShardsAndDict,
             settings=settings(
-                max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+                max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
             ),
         )

@@ -275,6 +275,7 @@ class TestPickle:
                     assert other.namespace == "x"
             assert s["a"] == [1], "open still"
 
+    @pytest.mark.slow
     def test_goes_to_another_process(self, place: str, start: Any) -> None:
         with Store[Any](place, namespace="x") as s:
             s["a"] = 1

@@ -241,6 +241,7 @@ print(hashlib.sha256(canonical(value)).hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_forms_are_the_same_in_every_run() -> None:
     found = {
         subprocess.run(

@@ -172,6 +172,7 @@ def test_pickling_does_not_change_a_class() -> None:
     assert canonical(made) == before
 
 
+@pytest.mark.slow
 def test_frozen_time_is_time() -> None:
     freezegun = pytest.importorskip("freezegun", reason="freezegun is not installed: keys of its dates are not tested")
     moment, day = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC), dt.date(2026, 1, 1)

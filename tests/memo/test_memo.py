@@ -433,6 +433,7 @@ def test_path_is_opened_with_the_first_call_and_once(path: Path, monkeypatch: py
     f.close()
 
 
+@pytest.mark.slow
 def test_file_left_open_is_closed_by_the_end_of_the_program(place: str) -> None:
     program = "import sys; from store.memo import memo; f = memo(sys.argv[1])(lambda x: x); print(f(1))"
     for _ in range(2):
@@ -629,6 +630,7 @@ def test_waiting_does_not_depend_on_a_clock_that_stands_still(place: str, librar
 
 
 @pytest.mark.parametrize("library", ["freezegun", "time_machine"])
+@pytest.mark.slow
 def test_ttl_by_a_clock_that_a_test_sets(place: str, library: str) -> None:
     module = pytest.importorskip(library, reason=f"{library} is not installed: memo under its clock is not tested")
     travel = module.freeze_time if library == "freezegun" else partial(module.travel, tick=False)

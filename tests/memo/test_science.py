@@ -86,6 +86,7 @@ def test_sparse_matrices() -> None:
         assert canonical(one) == canonical(one.copy())
 
 
+@pytest.mark.slow
 def test_estimators_by_parameters_and_what_they_learned() -> None:
     np = pytest.importorskip("numpy", reason="NumPy is not installed: keys of estimators are not tested")
     pytest.importorskip("sklearn", reason="scikit-learn is not installed: keys of estimators are not tested")

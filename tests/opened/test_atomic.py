@@ -152,6 +152,7 @@ def test_key_error_while_encoding_is_no_miss_either(location: str) -> None:
 # -- between processes
 
 
+@pytest.mark.slow
 def test_setdefault_gives_all_processes_one_value(place: str, crowd: Any) -> None:
     seen = crowd(
         PROCESSES,
@@ -208,6 +209,7 @@ def test_popitem_gives_each_record_to_one_process(place: str, crowd: Any) -> Non
         assert [value for _, value in items] == sorted((value for _, value in items), reverse=True)
 
 
+@pytest.mark.slow
 def test_clear_is_seen_all_at_once(place: str, start: Any) -> None:
     writer = start(
         """
@@ -248,6 +250,7 @@ UPDATE_IN_TWO_HALVES = """
 
 
 @pytest.mark.parametrize("how", ["s.update(pairs())", "s |= pairs()"])
+@pytest.mark.slow
 def test_update_is_seen_all_at_once(place: str, start: Any, how: str) -> None:
     with Store[Any](place) as s:
         s["n0"] = "old"

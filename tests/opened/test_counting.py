@@ -116,6 +116,7 @@ def test_read_only_store_refuses(place: str) -> None:
         assert s.add("a", 1) is False
 
 
+@pytest.mark.slow
 def test_no_addition_of_any_process_is_lost(place: str, crowd: Any) -> None:
     Store(place).close()
     added = crowd(

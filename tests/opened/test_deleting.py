@@ -97,6 +97,7 @@ def test_popitem_from_both_ends(s: Store[Any], clock: Any) -> None:
             s.popitem(last=last)
 
 
+@pytest.mark.slow
 def test_queue_of_several_processes_gives_each_item_once(place: str, crowd: Any) -> None:
     with Store[Any](place) as s:
         s.update({f"{number}": number for number in range(100)})
@@ -119,6 +120,7 @@ def test_queue_of_several_processes_gives_each_item_once(place: str, crowd: Any)
     assert sorted(number for mine in taken for number in mine) == list(range(100))
 
 
+@pytest.mark.slow
 def test_one_of_many_processes_deletes_a_state(place: str, crowd: Any) -> None:
     with Store[Any](place) as s:
         version = s.put("a", 1).version

@@ -316,6 +316,7 @@ class TestModify:
         assert s.record("n") == before
 
 
+@pytest.mark.slow
 def test_edit_and_modify_lose_nothing_between_processes(place: str, crowd: Any) -> None:
     crowd(
         4,
@@ -334,6 +335,7 @@ def test_edit_and_modify_lose_nothing_between_processes(place: str, crowd: Any) 
         assert sorted(s["list"]) == [[number, i] for number in range(4) for i in range(60)]
 
 
+@pytest.mark.slow
 def test_edit_of_another_process_is_waited_for(place: str, start: Any) -> None:
     with Store[Any](place) as s:
         s["a"] = [1]
@@ -362,6 +364,7 @@ def test_edit_of_another_process_is_waited_for(place: str, start: Any) -> None:
         assert s["a"] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_edit_of_a_process_that_is_killed_writes_nothing(place: str, start: Any) -> None:
     with Store[Any](place) as s:
         before = s.put("a", [1])

@@ -123,6 +123,7 @@ class TestAbsence:
         with Store[Any](place, mode="r", clock=clock) as reader:
             assert list(reader) == ["a"]
 
+    @pytest.mark.slow
     def test_in_the_middle_of_an_iteration(self, s: Store[Any], clock: Any) -> None:
         for i in range(600):
             s.put(f"n{i}", i, ttl=10 if i >= 300 else 100)

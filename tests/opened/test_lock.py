@@ -125,6 +125,7 @@ def test_refuses_what_makes_no_sense(s: Store[Any]) -> None:
         s.lock("job")
 
 
+@pytest.mark.slow
 def test_excludes_other_processes(place: str, start: Any) -> None:
     with Store[Any](place) as s:
         holder = start(HOLDER, place, "job")
@@ -138,6 +139,7 @@ def test_excludes_other_processes(place: str, start: Any) -> None:
         take(s, "job")
 
 
+@pytest.mark.slow
 def test_of_a_process_that_is_killed_is_free(path: Path, start: Any) -> None:
     holder = start(HOLDER, path, "job")
     holder.hear()
@@ -165,6 +167,7 @@ def test_is_apart_from_the_lock_of_writers(place: str, start: Any) -> None:
     writer.kill()
 
 
+@pytest.mark.slow
 def test_makes_steps_of_the_program_one_between_processes(place: str, tmp_path: Path, crowd: Any) -> None:
     counter = tmp_path / "counter.txt"
     counter.write_text("0")
@@ -215,6 +218,7 @@ def test_names_that_nobody_holds_leave_no_file_behind(s: Store[Any], tmp_path: P
         assert locks._known.data == {}
 
 
+@pytest.mark.slow
 def test_file_that_goes_with_each_holder_excludes_the_next_ones(shared: str, tmp_path: Path, crowd: Any) -> None:
     """Who waits for a file that is removed, or comes just then, locks another one: nobody is inside with somebody."""
     Store(shared).close()
@@ -325,6 +329,7 @@ class TestObject:
         assert repr(lock) == "<Lock 'job' held>"
 
 
+@pytest.mark.slow
 def test_lock_object_excludes_other_processes(place: str, start: Any) -> None:
     with Store[Any](place) as s:
         holder = start(HOLDER, place, "job")

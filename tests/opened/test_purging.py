@@ -88,6 +88,7 @@ def test_with_nothing_expired_the_look_is_a_few_reads(in_file, clock):
     assert [text.split()[0] for text in statements[1:]] == ["SELECT", "WITH"]
 
 
+@pytest.mark.slow
 def test_store_of_sessions_does_not_grow_for_ever(place, clock):
     """Each is written once, and expires; nobody calls purge()."""
     most = 0
@@ -116,6 +117,7 @@ def test_programs_that_write_once_purge_too(place, clock):
     assert on_disk(place) == 1
 
 
+@pytest.mark.slow
 def test_other_namespaces_in_turn(s, place, clock):
     names = [f"namespace{number:03}" for number in range(2 * NAMESPACES_AT_ONCE + 5)]
     with s.transaction():
@@ -130,6 +132,7 @@ def test_other_namespaces_in_turn(s, place, clock):
     assert [on_disk(place, name) for name in names] == [1] * len(names)
 
 
+@pytest.mark.slow
 def test_namespace_for_each_session(path, clock):
     """A namespace is written once; there are never more than a few times those that live."""
     with Store[Any](path, clock=clock, ttl=100) as s:
@@ -141,6 +144,7 @@ def test_namespace_for_each_session(path, clock):
 
 
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
+@pytest.mark.slow
 def test_store_of_sessions_does_not_grow_beside_expired_ones_of_another_key(place, clock):
     """A program whose key is new meets those that it wrote with its old one: they stay, before all others."""
     with Store[Any](place, key=OTHER, clock=clock) as s:
@@ -208,6 +212,7 @@ def test_transaction_that_is_rolled_back_purges_nothing(s, place, clock):
 
 
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
+@pytest.mark.slow
 def test_only_what_a_key_of_ours_sealed_and_no_others_are_kept_up_by_the_rest(path, clock):
     with Store[Any](path, key=OTHER, clock=clock) as s:
         expire(s, clock, 2 * PURGED_AT_ONCE, "foreign")
@@ -227,6 +232,7 @@ def test_only_what_a_key_of_ours_sealed_and_no_others_are_kept_up_by_the_rest(pa
         assert s["kept"] == 1
 
 
+@pytest.mark.slow
 def test_views_say_what_they_said(s, clock):
     expire(s, clock, 500)
     for number in range(3 * PURGE_EVERY):
@@ -234,6 +240,7 @@ def test_views_say_what_they_said(s, clock):
         assert (len(s), list(s), "n1" in s, s.get("n1")) == (2, ["kept", "other"], False, None)
 
 
+@pytest.mark.slow
 def test_iteration_goes_on_while_records_go(s, clock):
     s.update({f"alive{number}": number for number in range(600)})
     expire(s, clock, 600)

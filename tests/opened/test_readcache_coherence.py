@@ -454,6 +454,7 @@ def test_commits_that_one_handle_has_yet_to_follow(s, asked):
 
 
 @pytest.mark.parametrize("commits", [SLOTS - 1, SLOTS, SLOTS + 1, 3 * SLOTS])
+@pytest.mark.slow
 def test_commits_that_a_cache_has_yet_to_follow(s, commits):
     with s.within("beside") as beside:
         beside["a"] = ["beside"]

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from store.engines.activity import Counters
 from store.engines.capabilities import Gap
 from store.engines.sqlite.engine import ring
 from store.engines.sqlite.engine.coherence import SqliteCoherence
@@ -52,7 +53,7 @@ class Process:
 
     def __init__(self, index: Index, buffer: bytearray, *, writes: bool) -> None:
         writer: Any = SimpleNamespace(holder=None)
-        self.coherence = SqliteCoherence(None, writer, lambda: True, lambda now: None, read_only=not writes)
+        self.coherence = SqliteCoherence(None, writer, lambda: True, lambda now: None, Counters(), read_only=not writes)
         self.coherence.mapped = index  # type: ignore[assignment]
         self.coherence._ring = ring.Ring(buffer)
         self.cache = ReadCache(self.coherence, "", 10_000)
@@ -258,13 +259,14 @@ class Log(RuleBasedStateMachine):
             assert entries.names == {entry[4]: name for name, entry in entries.items()}
 
 
+@pytest.mark.slow
 def test_no_cached_read_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ring, "SLOTS", FEW)
     monkeypatch.setattr(readcache, "TRIES", 2)
     run_state_machine_as_test(
         Log,
         settings=settings(
-            max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=50, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 

@@ -55,33 +55,29 @@ def running(start: Start, s: Store, mode: str = "w") -> Child:
     return child
 
 
-def run(child: Child, code: str) -> str:
-    child.say(code)
-    return child.hear()
-
-
 SET = 's.__setitem__("a", ["new"])'
 
 
 def test_commit_of_another_process_drops_only_what_it_changed(s, other, asked):
     statements = asked(s)
     for number in range(5):
-        run(other, f's.__setitem__("a", {number})')
+        other.ask(f's.__setitem__("a", {number})')
         assert (is_cached(s, "b"), is_cached(s, "a"), s["a"]) == (True, False, number)
     assert len(statements) == 5
-    run(other, f's.update({{str(number): 1 for number in range({NAMES - 1})}}, a=["new"])')
+    other.ask(f's.update({{str(number): 1 for number in range({NAMES - 1})}}, a=["new"])')
     assert (is_cached(s, "b"), s["a"]) == (True, ["new"])
-    run(other, f"s.update({{str(number): 2 for number in range({NAMES + 1})}})")
+    other.ask(f"s.update({{str(number): 2 for number in range({NAMES + 1})}})")
     assert (is_cached(s, "b"), s["0"]) == (False, 2)
 
 
+@pytest.mark.slow
 def test_both_processes_follow_each_other(s, other):
     for number in range(5):
-        run(other, 's["a"], s["b"]')
+        other.ask('s["a"], s["b"]')
         s["a"] = number
-        assert run(other, 's.opened.cache.value("b", __import__("time").time())') == "['old']"
-        assert run(other, 's["a"]') == str(number)
-        run(other, f's.__setitem__("b", ["old"]) or s.__setitem__("c", {number})')
+        assert other.ask('s.opened.cache.value("b", __import__("time").time())') == "['old']"
+        assert other.ask('s["a"]') == str(number)
+        other.ask(f's.__setitem__("b", ["old"]) or s.__setitem__("c", {number})')
         assert (is_cached(s, "a"), s["a"], s["b"], s["c"]) == (True, number, ["old"], number)
 
 
@@ -104,12 +100,13 @@ WRITES = {
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.slow
 def test_every_write_of_another_process_is_seen(s, other, write):
     with s.within("beside") as beside:
         beside["a"] = ["beside"]
         warm(beside)
         len(s), len(beside)
-        run(other, write)
+        other.ask(write)
         for _ in range(2):
             for store in (s, beside):
                 assert {name: store.get(name) for name in "abc"} == {name: stored(store, name) for name in "abc"}
@@ -131,15 +128,16 @@ KILLS = {
 
 
 @pytest.mark.parametrize(("step", "value"), KILLS.values(), ids=KILLS)
+@pytest.mark.slow
 def test_process_that_is_killed_while_it_commits(s, other, asked, step, value):
-    run(other, "s.update(c=1)")
+    other.ask("s.update(c=1)")
     assert is_cached(s, "b")
     if step == "ring.Ring.announce":
-        run(other, "setattr(ring.Ring, 'announce', lambda *a, f=ring.Ring.announce: (f(*a), die()))")
+        other.ask("setattr(ring.Ring, 'announce', lambda *a, f=ring.Ring.announce: (f(*a), die()))")
     elif step == "ring._HEAD":
-        run(other, "setattr(ring, '_HEAD', type('Head', (), {'pack': die}))")
+        other.ask("setattr(ring, '_HEAD', type('Head', (), {'pack': die}))")
     else:
-        run(other, "setattr(ring.Ring, 'confirm', die)")
+        other.ask("setattr(ring.Ring, 'confirm', die)")
     other.say(SET)
     other.process.wait(60)
     assert other.process.returncode == -signal.SIGKILL
@@ -154,20 +152,22 @@ def test_process_that_is_killed_while_it_commits(s, other, asked, step, value):
     assert (s["a"], s["b"]) == (["mine"], ["theirs"])
 
 
+@pytest.mark.slow
 def test_commit_after_that_of_a_process_that_was_killed(s, start):
     for number in range(3):
         warm(s)
         first, second = running(start, s), running(start, s)
-        run(first, "setattr(ring.Ring, 'confirm', die)")
+        first.ask("setattr(ring.Ring, 'confirm', die)")
         first.say(f's.__setitem__("a", {number})')
         first.process.wait(60)
-        run(second, 's.__setitem__("b", 1)')
+        second.ask('s.__setitem__("b", 1)')
         assert (s["a"], s["b"]) == (number, 1)
 
 
 @pytest.mark.parametrize("commits", [SLOTS - 1, SLOTS + 1])
+@pytest.mark.slow
 def test_process_that_commits_more_often_than_the_ring_remembers(s, other, commits):
-    run(other, f"[s.__setitem__('a', number) for number in range({commits})] and None")
+    other.ask(f"[s.__setitem__('a', number) for number in range({commits})] and None")
     assert is_cached(s, "b") == (commits <= SLOTS)
     assert (s["a"], s["b"]) == (commits - 1, ["old"])
 
@@ -177,15 +177,15 @@ def test_log_that_is_begun_anew_within_a_commit(s, other):
     with closing(sqlite3.connect(s.location, isolation_level=None)) as conn:
         assert conn.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0] == 0
     before = s.opened.engine.coherence.index()[32:40]
-    run(other, SET)
+    other.ask(SET)
     assert s.opened.engine.coherence.index()[32:40] != before
     assert (is_cached(s, "b"), s["a"]) == (True, ["new"])
 
 
 def test_plain_sqlite3_program_between_commits_of_ours(s, other):
-    run(other, 's.__setitem__("c", 1)')
+    other.ask('s.__setitem__("c", 1)')
     write_beside(s, "a", ["theirs"])
-    run(other, 's.__setitem__("c", 2)')
+    other.ask('s.__setitem__("c", 2)')
     assert (s["a"], s["b"], s["c"]) == (["theirs"], ["old"], 2)
 
 
@@ -199,17 +199,18 @@ print("0")
 
 
 @pytest.mark.parametrize("after", [1, 2, 3, 4, 5, 6, 7])
+@pytest.mark.slow
 def test_recovery_of_the_log_that_sets_the_number_back(s, other, start, after):
     """The salts stay, and soon a commit gets a number that a cached read had before."""
     for number in range(3):
-        run(other, f's.__setitem__("c", {number})')
+        other.ask(f's.__setitem__("c", {number})')
     warm(s)
     number = int.from_bytes(s.opened.engine.coherence.index()[8:12], "little")
     start(DAMAGE, s.location).result()
-    run(other, f"[s.__setitem__('a', number) for number in range({after})] and None")
+    other.ask(f"[s.__setitem__('a', number) for number in range({after})] and None")
     assert int.from_bytes(s.opened.engine.coherence.index()[8:12], "little") == after != number + after
     assert (s["a"], s["b"], s["c"]) == (after - 1, ["old"], 2)
-    run(other, SET)
+    other.ask(SET)
     assert (s["a"], is_cached(s, "b")) == (["new"], True)
 
 
@@ -238,10 +239,10 @@ def test_fork(s):
 
 def test_reader_follows_without_writing(s, start):
     reader = running(start, s, "r")
-    run(reader, 's["a"], s["b"]')
+    reader.ask('s["a"], s["b"]')
     s["a"] = ["new"]
-    assert run(reader, 's.opened.cache.value("b", __import__("time").time()), s["a"]') == "(['old'], ['new'])"
-    assert run(reader, "s.opened.engine.coherence._ring._buffer.__class__.__name__") == "'mmap'"
+    assert reader.ask('s.opened.cache.value("b", __import__("time").time()), s["a"]') == "(['old'], ['new'])"
+    assert reader.ask("s.opened.engine.coherence._ring._buffer.__class__.__name__") == "'mmap'"
     reader.say("s.opened.engine.coherence._ring._buffer.__setitem__(0, 1)")
     assert reader.process.wait(60) == 1  # it is mapped read-only
 
@@ -301,6 +302,7 @@ RINGS: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("make", RINGS.values(), ids=RINGS)
+@pytest.mark.slow
 def test_ring_that_was_put_there(path, clock, start, make):
     with Store(path, clock=clock) as s:
         s.update(a=["old"], b=["old"])
@@ -312,7 +314,7 @@ def test_ring_that_was_put_there(path, clock, start, make):
         child = running(start, s)
         for number in range(3):
             warm(s)
-            run(child, f's.__setitem__("a", {number})')
+            child.ask(f's.__setitem__("a", {number})')
             assert (s["a"], s["b"]) == (number, ["old"])
             warm(s)
             s["b"] = ["old"]
@@ -328,28 +330,30 @@ def test_ring_that_was_put_there(path, clock, start, make):
 
 
 @pytest.mark.parametrize("make", [_link, os.mkfifo, lambda ring: ring.mkdir()], ids=["link", "pipe", "folder"])
+@pytest.mark.slow
 def test_ring_that_became_something_else_while_the_store_was_open(s, other, make):
     ring = Path(f"{s.location}.changes")
     ring.unlink()
     make(ring)
     s.opened.engine.coherence.drop()
     warm(s)
-    run(other, SET)
+    other.ask(SET)
     assert (s["a"], s["b"]) == (["new"], ["old"])
     s["b"] = ["new"]
-    assert (s["a"], s["b"], run(other, 's["a"], s["b"]')) == (["new"], ["new"], "(['new'], ['new'])")
+    assert (s["a"], s["b"], other.ask('s["a"], s["b"]')) == (["new"], ["new"], "(['new'], ['new'])")
     ring.rmdir() if ring.is_dir() and not ring.is_symlink() else ring.unlink()
 
 
+@pytest.mark.slow
 def test_ring_that_was_deleted_while_the_store_was_open(s, other, start):
     os.unlink(f"{s.location}.changes")
     third = running(start, s)
     for child in (other, third):
         for number in range(3):
             warm(s)
-            run(child, f's.__setitem__("a", {number})')
+            child.ask(f's.__setitem__("a", {number})')
             assert (s["a"], s["b"]) == (number, ["old"])
-    assert run(other, 's["a"]') == run(third, 's["a"]') == "2"
+    assert other.ask('s["a"]') == third.ask('s["a"]') == "2"
 
 
 def test_ring_that_cannot_be_made(path, clock, monkeypatch):

@@ -196,6 +196,7 @@ def test_values_written_in_it_are_seen_by_others_when_it_ends(shared: Store[Any]
     assert reader.hear() == "[2, 1]"
 
 
+@pytest.mark.slow
 def test_of_a_process_that_is_killed_leaves_nothing(shared: Store[Any], place: str, start: Any) -> None:
     needs_held(shared)
     shared["a"] = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,22 +52,25 @@ def shuffled(value: Any, random: Any) -> Any:
     return value
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(values, max_size=6))
+@pytest.mark.slow
 def test_forms_are_equal_exactly_where_values_are(some: list[Any]) -> None:
     for one in some:
         for other in some:
             assert (canonical(one) == canonical(other)) == (model(one) == model(other))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(values, st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_order_of_insertion_makes_no_difference(value: Any, random: Any) -> None:
     assert canonical(shuffled(value, random)) == canonical(value)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(values, values)
+@pytest.mark.slow
 def test_no_form_begins_another(one: Any, other: Any) -> None:
     first, second = canonical(one), canonical(other)
     assert first == second or not (first.startswith(second) or second.startswith(first))

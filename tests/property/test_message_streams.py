@@ -8,6 +8,7 @@ import pickle
 import tracemalloc
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,7 @@ pieces = st.lists(st.integers(1, 70), max_size=5)
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(plain, max_size=3), pieces, st.sampled_from([None, KEY]))
+@pytest.mark.slow
 def test_messages_come_back_in_order_however_they_are_cut(values: list[Any], sizes: list[int], key: bytes | None) -> None:
     conn = InPieces(b"".join(frame(value, key=key) for value in values), sizes)
     assert [messages.receive(conn, key=key) for _ in values] == values
@@ -81,6 +83,7 @@ def test_garbage_is_no_value(data: bytes, sizes: list[int], key: bytes | None) -
     announced=st.none() | st.integers(0, 2**64 - 1),
     sizes=pieces,
 )
+@pytest.mark.slow
 def test_frame_of_anybody_gives_a_value_or_an_error_of_ours(
     codec: bytes, protocol: int, body: bytes, announced: int | None, sizes: list[int]
 ) -> None:
@@ -113,6 +116,7 @@ def edited(sent: bytes, kind: str, position: int, byte: int) -> bytes:
 
 @small
 @given(st.lists(edits, min_size=1, max_size=3), pieces)
+@pytest.mark.slow
 def test_altered_message_is_never_another_value(changes: list[tuple[str, int, int]], sizes: list[int]) -> None:
     sent = frame(VALUE, key=KEY)
     assert len(sent) < 150
@@ -153,6 +157,7 @@ def test_memory_is_bounded_by_what_arrives(announced: int, body: bytes, limit: i
 
 @small
 @given(st.binary(max_size=120), st.booleans(), st.sampled_from([None, KEY]), pieces)
+@pytest.mark.slow
 def test_asyncio_gives_what_the_blocking_call_gives(tail: bytes, whole: bool, key: bytes | None, sizes: list[int]) -> None:
     data = frame(VALUE, key=key) + tail if whole else b"\x9bmsg\x01"[: len(tail)] + tail
 

@@ -165,8 +165,9 @@ values = st.recursive(leaves, containers, max_leaves=12)
 
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of the strategies, should one fail
 @pytest.mark.parametrize("protocol", range(6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(values)
+@pytest.mark.slow
 def test_value_and_types_are_those_of_the_stdlib(protocol: int, value: Any) -> None:
     if isinstance(value, Slotted) and protocol < 2:
         value = [1]  # slots need protocol 2

@@ -156,6 +156,7 @@ class SessionsAndDict(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.slow
 def test_sessions_do_as_a_dict_does(place: str, shards: int) -> None:
     options: dict[str, Any] = {"trust": "own", "clock": lambda: SessionsAndDict.now}
     with Store(place, **options) as first, Store(place, **options) as second:
@@ -163,6 +164,6 @@ def test_sessions_do_as_a_dict_does(place: str, shards: int) -> None:
         run_state_machine_as_test(
             SessionsAndDict,
             settings=settings(
-                max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+                max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
             ),
         )

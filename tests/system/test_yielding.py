@@ -86,6 +86,7 @@ assert sorted(order) == ["empty", "held", "item", "next"], order
 """
 
 
+@pytest.mark.slow
 def test_greenlets_of_a_process_that_was_patched_later_run_meanwhile():
     pytest.importorskip("gevent", reason="gevent is not installed: greenlets were not tested")
     subprocess.run([sys.executable, "-W", "ignore", "-c", GREENLETS], check=True, timeout=60)

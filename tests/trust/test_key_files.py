@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import os
 import stat
@@ -248,6 +249,7 @@ STRETCHED = "ignore:.*so it can be guessed, even though it is stretched"
 
 
 @pytest.mark.parametrize("weak", WEAK_BYTES)
+@pytest.mark.slow
 def test_weak_bytes_are_stretched_and_told(shows_no_secret: ShowsNoSecret, place: str, weak: bytes) -> None:
     with pytest.warns(UserWarning, match="^key=: .* so it can be guessed, even though it is stretched") as warned:
         s = Store[Any](place, key=weak)
@@ -532,3 +534,19 @@ def test_every_write_that_could_not_be_read_back_raises(
                 with s.edit("list") as value:
                     value.append(Thing())
         assert dict(s) == {"list": [1]}
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ELOOP])
+def test_folder_above_that_cannot_be_looked_at_ends_syncing_and_the_key_is_made(tmp_path, monkeypatch, number):
+    file = tmp_path / "new" / "keys"
+    look = os.stat
+
+    def fails(path, *args, **kwargs):
+        if path == tmp_path.parent:
+            raise OSError(number, os.strerror(number), str(path))
+        return look(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", fails)
+    create_key_file(file)
+    monkeypatch.undo()
+    assert file.exists()

@@ -160,6 +160,7 @@ def test_key_that_another_process_added_is_noticed(
         assert s.record("next").sealed_by == id_of(GIVEN).hex()
 
 
+@pytest.mark.slow
 def test_key_made_by_the_first_writer_is_noticed_by_a_reader(place: str, own_key: Path) -> None:
     with Store(place, trust="own") as reader:
         assert reader.get("x") is None

@@ -142,6 +142,7 @@ def uses(s: Store[Any], name: str) -> Iterator[Callable[[], Any]]:
 
 @pytest.mark.parametrize("name", ["evil", "plain"])
 @pytest.mark.parametrize("options", [{}, {"trust": "own"}, {"writeback": True}, {"on_unreadable": "skip"}], ids=str)
+@pytest.mark.slow
 def test_foreign_record_never_reaches_it(
     foreign: str, marker: Path, trap: list[str], name: str, options: dict[str, Any]
 ) -> None:
@@ -300,6 +301,7 @@ USED = {
 }
 
 
+@pytest.mark.slow
 def test_no_other_module_imports_an_unpickler() -> None:
     package = Path(store.__file__).parent
     for file in package.rglob("*.py"):
@@ -323,6 +325,7 @@ def test_modules_of_python_that_unpickle_are_not_loaded() -> None:
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.slow
 def test_reading_the_files_of_others_loads_none_of_their_programs(tmp_path: Path) -> None:
     sources = [(kind, make(kind, tmp_path / kind, {"a": [1]})) for kind in PICKLED]
     program = """

@@ -207,6 +207,7 @@ REKEYS = """
 
 
 @pytest.mark.filterwarnings(FOREIGN)
+@pytest.mark.slow
 def test_killed_it_is_resumed_by_running_it_again(kept: str, start: Start) -> None:
     with Store[Any](kept, key=OLD) as s:
         s.update({str(number): number for number in range(100)})

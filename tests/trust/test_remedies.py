@@ -308,6 +308,7 @@ def gone(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_class_that_is_gone(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = named(gone(path, tmp_path, monkeypatch))
     assert set(found) == {"renames", "path", "placeholder"}
@@ -345,6 +346,7 @@ def uninstalled(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
 
 
 @pytest.mark.parametrize("library, make", [("pandas", frame), ("sklearn", estimator), ("numpy", lambda: numpy().arange(3))])
+@pytest.mark.slow
 def test_library_that_is_not_installed(library: str, make: Any, path: Path, uninstalled: Any) -> None:
     value = make()
     with Store[Any](path, key=THEIRS) as s:
@@ -372,6 +374,7 @@ def test_numpy_that_is_not_installed_for_a_record_of_somebody_else(path: Path) -
     assert "numpy is not installed: pip install numpy; the record is intact" in done.stdout
 
 
+@pytest.mark.slow
 def test_every_library_is_installed_by_that_name() -> None:
     known = packages_distributions()
     for library, distribution in DISTRIBUTIONS.items():
@@ -379,6 +382,7 @@ def test_every_library_is_installed_by_that_name() -> None:
             assert distribution.lower() in {name.lower() for name in known[library]}
 
 
+@pytest.mark.slow
 def test_no_error_calls_a_record_corrupt_and_intact(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     message = gone(path, tmp_path, monkeypatch)
     assert "intact" in message and "corrupt" not in message.lower()
@@ -419,10 +423,12 @@ WALKED = {
     "store/codecs/protobuf/codec.py",  # tests/codecs/test_protobuf.py
     "store/importers/serialized.py", "store/importers/compressed.py",  # tests/importers/test_redis_places.py
     "store/system/registry.py",  # tests/contracts/test_codec.py: a library that is not installed
+    "store/cli/web.py", "store/cli/top/__init__.py",  # tests/cli/test_web.py, test_top.py: an extra that is not installed
     "store/values/remedies.py",  # tests/values/test_culprit_message.py: pip install cloudpickle
 }
 
 
+@pytest.mark.slow
 def test_every_message_with_a_remedy_is_walked() -> None:
     """A new one is followed by a test, and named here."""
     kinds = ("allow", "decorator", "admit", "auto", "renames", "placeholder", "install")

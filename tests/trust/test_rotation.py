@@ -142,6 +142,7 @@ print(add_key(Path(sys.argv[1])).id.hex())
 """
 
 
+@pytest.mark.slow
 def test_program_that_runs_seals_with_the_key_that_another_process_added(own_key: Path) -> None:
     ring = Keyring()
     old = sealing_id(ring)

@@ -178,6 +178,7 @@ def test_program_without_a_key_finds_its_own(place, monkeypatch):
 # -- very many
 
 
+@pytest.mark.slow
 def test_ten_thousand_sessions_of_one_user_end_in_one_step(path: Path):
     with Store(path, trust="own", namespace="sessions") as s, Sessions(s) as sessions:
         tag = tag_of(sessions.create({}, user="ann"))

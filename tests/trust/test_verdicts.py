@@ -190,6 +190,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_own_instance_reads_back_in_another_process_with_no_configuration(place: str, own_key: Path) -> None:
     told = []
     for what in ("write", "read"):

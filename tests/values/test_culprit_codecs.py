@@ -172,6 +172,7 @@ def problems() -> Iterator[dict[str, Any]]:
 
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
 def test_path_in_a_random_nest(codec: str, problems: dict[str, Any], data: st.DataObject) -> None:
     protocol = data.draw(st.sampled_from(PROTOCOLS))
     unfit = {"slots"} if protocol < 2 else set()

@@ -61,6 +61,7 @@ def test_linked_list_is_not_walked_link_by_link() -> None:
 
 @given(st.integers(2, 30), st.data())
 @settings(max_examples=100, deadline=None)
+@pytest.mark.slow
 def test_culprit_in_a_random_graph_is_reached_by_its_path(size: int, data: st.DataObject) -> None:
     nodes = [Held(links=[]) for _ in range(size)]
     for n in range(1, size):
@@ -79,6 +80,7 @@ def test_culprit_in_a_random_graph_is_reached_by_its_path(size: int, data: st.Da
 
 
 @pytest.mark.parametrize("at", [0, 1, WIDE // 2 + 1, WIDE - 1])
+@pytest.mark.slow
 def test_wide_container_costs_a_few_times_its_size(at: int) -> None:
     wide: list[Any] = [[n] for n in range(WIDE)]
     wide[at] = [LOCK]
@@ -102,6 +104,7 @@ def nested(innermost: Any, depth: int) -> Any:
     return value
 
 
+@pytest.mark.slow
 def test_deep_and_wide_costs_its_size_per_level() -> None:
     """Each level has a thousand items beside the way down."""
     depth, width = 40, 1000

@@ -411,6 +411,7 @@ def _zeroing(data: Any) -> Zeroing:
 
 
 @pytest.mark.parametrize("kind", ["matrix", "memmap"])
+@pytest.mark.slow
 def test_joblib_refuses_arrays_of_other_classes(s: Store[Any], tmp_path: Path, kind: str) -> None:
     np = pytest.importorskip("numpy")
     load("joblib")

@@ -178,6 +178,7 @@ class TestChanges:
             assert told(one) == [("set", "a"), ("set", "b")]
             assert told(other) == [("set", "a")]
 
+    @pytest.mark.slow
     def test_of_another_process(self, place: str, start: Any) -> None:
         with Store[Any](place) as s, s.watch(timeout=0) as changes:
             s.update(a=1, b=1)

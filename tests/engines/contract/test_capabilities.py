@@ -46,7 +46,7 @@ def in_thread(work: Callable[[], Any]) -> Any:
 
 
 def test_missing_one_names_engine_and_feature(engine):
-    for name in ("transactions", "locks", "changes", "snapshot", "coherence", "blobs", "eviction", "care"):
+    for name in ("transactions", "locks", "changes", "snapshot", "coherence", "blobs", "eviction", "activity", "care"):
         capability = getattr(engine, name)
         if capability is None:
             with pytest.raises(Unsupported, match=engine.kind) as caught:

@@ -100,6 +100,7 @@ class TestSample:
             names = [found.name for found in eviction.sample("", number)]
             assert len(set(names)) == len(names) == min(number, records)
 
+    @pytest.mark.slow
     def test_is_uniform_over_gaps_and_beside_other_namespaces(self, engine, eviction):
         """The old records have large gaps between them, and the newest none: as in a cache with a hot set."""
         engine.load([row(f"k{number}", namespace="" if number % 50 == 0 else "other") for number in range(10_000)])
@@ -111,6 +112,7 @@ class TestSample:
         assert 1_600 < old < 2_400, "200 of the 1,000 records are old"
         assert len(counted) > 950 and max(counted.values()) < 40, "each is drawn 10 times on average"
 
+    @pytest.mark.slow
     def test_sees_what_comes_and_goes(self, engine, eviction, second):
         engine.load([row(f"k{number}") for number in range(2_000)])
         eviction.sample("", 16)
@@ -125,6 +127,7 @@ class TestSample:
         counted = Counter(found.name for _ in range(60) for found in eviction.sample("", 100))
         assert len(counted) == 600, "ids that come again are drawn again"
 
+    @pytest.mark.slow
     def test_least_recently_used_of_samples_keep_a_hot_set(self, engine, eviction, accesses, clock):
         """100 records are read between writes of others; 1,000 records may be there."""
         random = Random(7)

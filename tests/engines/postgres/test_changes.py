@@ -176,8 +176,8 @@ class TestVersions:
         listening = s.opened.engine.handle.server.listening  # type: ignore[attr-defined]
         run = listening.run
 
-        def backwards(statement: str, values: Any) -> Any:
-            number, [(_, *rest)] = run(statement, values)
+        def backwards(*arguments: Any) -> Any:
+            number, [(_, *rest)] = run(*arguments)
             return number, [(f"{first.snapshot.oldest - 1}:{first.snapshot.last - 1}:", *rest)]
 
         monkeypatch.setattr(listening, "run", backwards)

@@ -14,6 +14,7 @@ def test_driver_is_installed() -> None:
         pytest.importorskip(module, reason=f"ENGINE postgres CANNOT BE HAD HERE: {module} is not installed")
 
 
+@pytest.mark.slow
 def test_without_the_driver_the_error_says_what_to_install(tmp_path: Path) -> None:
     program = f"""
 import sys

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.errors import ReadOnly, StorageError
+from store.errors import ReadOnly, StorageError, StoreClosed
 
 psycopg = pytest.importorskip("psycopg")
 SECONDS = 60
@@ -279,3 +279,22 @@ class TestRegistration:
             with pytest.raises(ReadOnly):
                 other["b"] = 1
             assert listeners(sql) == 0
+
+
+def test_look_of_a_watch_that_another_thread_has_just_closed_opens_no_connection(s, monkeypatch):
+    from store.engines.postgres.listening import Listening
+
+    looks = Looks(s)
+    looks.monitor.version()
+    run = Listening.run
+
+    def closed_before(self: Listening, *arguments: Any) -> Any:
+        looks.monitor.close()
+        for thread in threading.enumerate():
+            if thread.name == "store watching":
+                thread.join(SECONDS)
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Listening, "run", closed_before)
+    with pytest.raises(StoreClosed, match="was closed; watch it again"):
+        looks.monitor.version()  # the fixture `nothing_leaks` finds a socket that nobody would close

@@ -15,18 +15,12 @@ from postgres_proxy import SERVER, Link
 from redis_cluster import RedisCluster
 from redis_proxy import redis_proxy
 from redis_replicas import Replicated
-from redis_server import RedisServer
+from redis_server import RedisServer, hurried
 
 from store import Store
 from store.errors import StorageError, StoreError
 
 PERSISTENT = {"appendonly": "yes", "appendfsync": "always"}
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command is tried for half a second."""
-    monkeypatch.setattr("store.engines.redis.server.LEAST_SECONDS", 0.5)
 
 
 class TestRestarts:
@@ -72,17 +66,17 @@ class TestRestarts:
                 s["b"] = s["a"]
             assert dict(s.items()) == {"a": 2, "b": 2}
 
-    def test_server_that_is_down(self, own_redis: Callable[..., RedisServer], hurried: None) -> None:
+    def test_server_that_is_down(self, own_redis: Callable[..., RedisServer]) -> None:
         server = own_redis(password="geheim", **PERSISTENT)
         with Store[Any](server.url, timeout=0.5) as s:
             s["a"] = 1
             server.kill()
-            with pytest.raises(StorageError, match="cannot be reached"):
+            with hurried(), pytest.raises(StorageError, match="cannot be reached"):
                 s["a"]
-            with pytest.raises(StorageError, match="nothing was written") as caught:
+            with hurried(), pytest.raises(StorageError, match="nothing was written") as caught:
                 s["a"] = 2
             assert "geheim" not in str(caught.value) and "geheim" not in repr(caught.value.__cause__)
-            with pytest.raises(StorageError, match="cannot be reached"), s.edit("a", {}):
+            with hurried(), pytest.raises(StorageError, match="cannot be reached"), s.edit("a", {}):
                 pytest.fail("it has no lease")
             server.start()
             assert s["a"] == 1
@@ -193,28 +187,28 @@ class TestFull:
             s["kept"] = 4
             assert dict(s.items()) == {"kept": 4}
 
-    def test_too_few_replicas(self, own_redis: Callable[..., RedisServer], hurried: None) -> None:
+    def test_too_few_replicas(self, own_redis: Callable[..., RedisServer]) -> None:
         server = own_redis()
         with Store[Any](server.url, timeout=0.5) as s:
             s["a"] = 1
             server.ask("CONFIG", "SET", "min-replicas-to-write", "1")
-            with pytest.raises(StorageError, match="fewer replicas than its min-replicas-to-write; start them"):
+            with hurried(), pytest.raises(StorageError, match="fewer replicas than its min-replicas-to-write; start them"):
                 s["a"] = 2
-            with pytest.raises(StorageError, match="min-replicas-to-write"):
+            with hurried(), pytest.raises(StorageError, match="min-replicas-to-write"):
                 s.clear()
             assert s["a"] == 1
             server.ask("CONFIG", "SET", "min-replicas-to-write", "0")
             s["a"] = 3
             assert s.record("a").revision == 2
 
-    def test_clients(self, own_redis: Callable[..., RedisServer], hurried: None) -> None:
+    def test_clients(self, own_redis: Callable[..., RedisServer]) -> None:
         server = own_redis()
         with Store[Any](server.url) as s:
             s["a"] = 1
         admin = server.client()
         with admin:
             admin.config_set("maxclients", 1)
-            with pytest.raises(StorageError, match="as many clients as it takes; raise its maxclients"):
+            with hurried(), pytest.raises(StorageError, match="as many clients as it takes; raise its maxclients"):
                 Store(server.url, timeout=0.5)
             admin.config_set("maxclients", 100)
         Store(server.url).close()
@@ -383,6 +377,7 @@ def s(place: str) -> Iterator[Store[Any]]:
         signal.signal(number, handler)
 
 
+@pytest.mark.slow
 def test_fork_with_open_connections(s: Store[Any]) -> None:
     s["a"] = 1
 

@@ -11,7 +11,7 @@ import pytest
 from lost_operations import BEFORE, OPERATIONS, Operation
 from postgres_proxy import CLIENT, SERVER, Link, Proxy
 from redis_proxy import redis_proxy, tear
-from redis_server import RedisServer
+from redis_server import RedisServer, hurried
 
 from store import Store
 from store.errors import OutcomeUnknown, StorageError
@@ -209,9 +209,8 @@ def test_lost_answer_and_a_stream_that_was_cut_off(line: Line, redis: RedisServe
     assert line.direct["a"] == 3
 
 
-def test_server_that_does_not_answer_any_more(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_does_not_answer_any_more(line: Line) -> None:
     """In the middle of a write the outcome is unknown; a read, and a write on a fresh connection, did nothing."""
-    monkeypatch.setattr("store.engines.redis.server.LEAST_SECONDS", 0.5)
     line.reset()
     with Store[Any](line.url, timeout=0.5) as s:
         s.get("a")
@@ -223,13 +222,13 @@ def test_server_that_does_not_answer_any_more(line: Line, monkeypatch: pytest.Mo
             ended.set()
 
         line.proxy.plan(SERVER, 1, end)
-        with pytest.raises(OutcomeUnknown, match="connection was lost after the write was sent"):
+        with hurried(), pytest.raises(OutcomeUnknown, match="connection was lost after the write was sent"):
             s["a"] = 2
         assert ended.is_set()
-        with pytest.raises(StorageError, match="cannot be reached") as caught:
+        with hurried(), pytest.raises(StorageError, match="cannot be reached") as caught:
             s["a"]
         assert not isinstance(caught.value, OutcomeUnknown)
-        with pytest.raises(StorageError, match="nothing was written") as caught:
+        with hurried(), pytest.raises(StorageError, match="nothing was written") as caught:
             s["a"] = 3
         assert not isinstance(caught.value, OutcomeUnknown)
         line.proxy.refuse(False)

@@ -15,7 +15,7 @@ from redis_certificates import Certificates
 from redis_cluster import RedisCluster
 from redis_fakes import ending, http, listening, protected, saying, silent
 from redis_replicas import Replicated
-from redis_server import RedisServer, free_port
+from redis_server import RedisServer, free_port, hurried
 
 from store import Store
 from store.engines.redis.errors import RIGHTS
@@ -23,13 +23,6 @@ from store.engines.redis.health import Health, parsed
 from store.errors import ReadOnly, StorageError, StoreNotFound, Unsupported
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits are short."""
-    for name in ("server.LEAST_SECONDS", "nodes.CONNECT_SECONDS", "nodes.ANSWER_SECONDS"):
-        monkeypatch.setattr(f"store.engines.redis.{name}", 0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -47,21 +40,21 @@ def driver(request: pytest.FixtureRequest) -> None:
     (silent, "cannot be reached.*Check that it is up"),
     (protected, "protected mode.*requirepass.*or set protected-mode no"),
 ])  # fmt: skip
-def test_what_is_no_server(hurried: None, serve: Any, says: str) -> None:
+def test_what_is_no_server(serve: Any, says: str) -> None:
     with listening(serve) as port:
         begun = time.monotonic()
-        with pytest.raises(StorageError, match=says) as caught:
+        with hurried(), pytest.raises(StorageError, match=says) as caught:
             Store(f"redis://:geheim@127.0.0.1:{port}/0", timeout=0.5)
         assert time.monotonic() - begun < 20  # not for ever
         assert "geheim" not in str(caught.value) and str(port) in str(caught.value)
 
 
-def test_port_where_nobody_listens(hurried: None) -> None:
-    with pytest.raises(StorageError, match=r"cannot be reached.*\(.*refused.*\).*Check that it is up"):
+def test_port_where_nobody_listens() -> None:
+    with hurried(), pytest.raises(StorageError, match=r"cannot be reached.*\(.*refused.*\).*Check that it is up"):
         Store(f"redis://127.0.0.1:{free_port()}/0")
 
 
-def test_the_next_host_of_the_url_is_asked(hurried: None, redis: RedisServer, redis_url: str) -> None:
+def test_the_next_host_of_the_url_is_asked(redis: RedisServer, redis_url: str) -> None:
     url = redis_url.replace("127.0.0.1", f"127.0.0.1:{free_port()},127.0.0.1")
     with Store[Any](url) as s:
         s["a"] = 1
@@ -236,15 +229,15 @@ def test_tls_with_a_certificate_of_the_client(own_redis: Callable[..., RedisServ
         operate(s)
 
 
-def test_tls_where_the_server_has_none(hurried: None, redis: RedisServer) -> None:
-    with pytest.raises(StorageError, match="has no TLS on this port, use redis://"):
+def test_tls_where_the_server_has_none(redis: RedisServer) -> None:
+    with hurried(), pytest.raises(StorageError, match="has no TLS on this port, use redis://"):
         Store(redis.url.replace("redis:", "rediss:"))
 
 
 # -- replicas
 
 
-def test_replica_is_read_only(hurried: None, replicated: Callable[..., Replicated]) -> None:
+def test_replica_is_read_only(replicated: Callable[..., Replicated]) -> None:
     group = replicated(replicas=1)
     (replica,) = group.replicas
     with pytest.raises(StoreNotFound, match=r'check the prefix and the database of the URL; mode="c" makes one'):
@@ -252,7 +245,7 @@ def test_replica_is_read_only(hurried: None, replicated: Callable[..., Replicate
     with Store[Any](group.url) as s:
         s.update(a=1, b=[2])
         group.wait_until_ok()
-    with pytest.raises(ReadOnly, match=r'this server is a replica.*mode="r"'):
+    with hurried(), pytest.raises(ReadOnly, match=r'this server is a replica.*mode="r"'):
         Store(replica.url, timeout=0.5)
     with Store[Any](replica.url, mode="r") as s:
         assert dict(s.items()) == {"a": 1, "b": [2]} and s["a"] == 1 and len(s) == 2
@@ -268,7 +261,7 @@ def test_primary_beside_its_replica_in_the_url(replicated: Callable[..., Replica
         operate(s)
 
 
-def test_replica_without_its_primary(hurried: None, replicated: Callable[..., Replicated]) -> None:
+def test_replica_without_its_primary(replicated: Callable[..., Replicated]) -> None:
     group = replicated(replicas=1)
     (replica,) = group.replicas
     with Store[Any](group.url) as s:
@@ -276,7 +269,7 @@ def test_replica_without_its_primary(hurried: None, replicated: Callable[..., Re
         group.wait_until_ok()
     replica.ask("CONFIG", "SET", "replica-serve-stale-data", "no")
     group.primary.kill()
-    with pytest.raises(StorageError, match=r"has lost its primary.*name another server"):
+    with hurried(), pytest.raises(StorageError, match=r"has lost its primary.*name another server"):
         while True:  # until it has noticed
             Store(replica.url, mode="r", timeout=0.5).close()
 
@@ -322,13 +315,13 @@ def test_error_of_a_server_that_loads() -> None:
     assert "still loading its data; try again, or open the store with a longer timeout" in str(error)
 
 
-def test_cluster_that_is_down(hurried: None, own_cluster: Callable[..., RedisCluster]) -> None:
+def test_cluster_that_is_down(own_cluster: Callable[..., RedisCluster]) -> None:
     cluster = own_cluster(replicas=0)
     lost = cluster.nodes[2]
     lost.kill()
     first = cluster.nodes[0]
     cluster.wait(lambda: first.ask("CLUSTER INFO")["cluster_state"] == "fail", "failed")
-    with pytest.raises(StorageError, match=r"(the cluster is down|does not serve all its slots).*CLUSTER INFO"):
+    with hurried(), pytest.raises(StorageError, match=r"(the cluster is down|does not serve all its slots).*CLUSTER INFO"):
         Store(cluster.url, timeout=0.5)
     cluster.restart()
     Store(cluster.url).close()

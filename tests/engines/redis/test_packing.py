@@ -26,6 +26,7 @@ ROWS = st.builds(
 
 
 @given(ROWS)
+@pytest.mark.slow
 def test_row_comes_back_with_every_field(given_row):
     packed = pack(given_row)
     for fields in Fields:
@@ -33,6 +34,7 @@ def test_row_comes_back_with_every_field(given_row):
 
 
 @given(ROWS)
+@pytest.mark.slow
 def test_header_needs_no_body(given_row):
     packed = pack(given_row)
     head = packed[: len(packed) - len(given_row.body)]
@@ -63,6 +65,7 @@ def test_row_that_is_cut_off_is_corrupt():
             unpack(packed[:length], "", "a", Fields.ROW)
 
 
+@pytest.mark.slow
 def test_too_large_a_value_names_the_other_engines():
     pack(row("a", bytes(MAX_BYTES)))
     with pytest.raises(Unsupported, match="in a file or on PostgreSQL"):

@@ -69,11 +69,6 @@ def running(start: Start, s: Store[Any], mode: str = "w") -> Child:
     return child
 
 
-def run(child: Child, code: str) -> str:
-    child.say(code)
-    return child.hear()
-
-
 def test_layout_is_on_disk_and_does_not_change(s: Store[Any], file: Path) -> None:
     clock = lambda: 1_800_000_000.5  # noqa: E731
     accesses = accesses_of(s, now=clock)
@@ -113,21 +108,21 @@ def test_stores_without_a_bounded_cache_have_none(s: Store[Any], file: Path) -> 
 
 def test_processes_see_each_others_notes_and_figures(s: Store[Any], other: Child) -> None:
     accesses = accesses_of(s)
-    run(other, "accesses.note('a'), accesses.count(hits=3, misses=1)")
+    other.ask("accesses.note('a'), accesses.count(hits=3, misses=1)")
     assert noted(accesses, "abc") == "a" and accesses.figures() == Figures(3, 1, 0)
     accesses.note("b")
     accesses.count(evictions=2)
-    assert run(other, "[use is not None for use in accesses.uses('abc')]") == "[True, True, False]"
-    assert run(other, "accesses.figures()") == "Figures(hits=3, misses=1, evictions=2)"
+    assert other.ask("[use is not None for use in accesses.uses('abc')]") == "[True, True, False]"
+    assert other.ask("accesses.figures()") == "Figures(hits=3, misses=1, evictions=2)"
     accesses.reset()
-    run(other, "accesses.count(hits=1)")
+    other.ask("accesses.count(hits=1)")
     assert accesses.figures() == Figures(1, 0, 0)
     accesses.close()
 
 
 def test_killed_process_leaves_what_it_noted(s: Store[Any], other: Child) -> None:
     accesses = accesses_of(s)
-    run(other, "accesses.note('a'), accesses.count(hits=3), s.__setitem__('c', 3)")
+    other.ask("accesses.note('a'), accesses.count(hits=3), s.__setitem__('c', 3)")
     other.say("accesses.note('b') or os.kill(os.getpid(), signal.SIGKILL)")
     assert other.process.wait(60) == -signal.SIGKILL
     assert noted(accesses, "abc") == "ab" and accesses.figures() == Figures(3, 0, 0)
@@ -138,7 +133,7 @@ def test_killed_process_leaves_what_it_noted(s: Store[Any], other: Child) -> Non
 
 
 def test_notes_outlive_the_processes(path: Path, s: Store[Any], other: Child) -> None:
-    run(other, "accesses.note('a'), accesses.count(hits=3)")
+    other.ask("accesses.note('a'), accesses.count(hits=3)")
     other.end()
     s.close()
     with Store[Any](path) as again:
@@ -164,6 +159,7 @@ def test_forked_child_goes_on_in_the_same_file(s: Store[Any]) -> None:
     accesses.close()
 
 
+@pytest.mark.slow
 def test_crowd_loses_no_figure(s: Store[Any], crowd: Callable[..., list[Any]]) -> None:
     accesses_of(s).close()
     program = """
@@ -293,7 +289,7 @@ def test_disk_that_is_full(s: Store[Any], file: Path, monkeypatch: pytest.Monkey
 def test_one_that_is_deleted_while_it_is_used(s: Store[Any], file: Path, other: Child) -> None:
     accesses = accesses_of(s)
     file.unlink()
-    run(other, "accesses.note('a')")
+    other.ask("accesses.note('a')")
     assert noted(accesses, "ab") == "a", "those who have it share it"
     again = accesses_of(s)
     assert noted(again, "ab") == "" and file.exists()

@@ -176,6 +176,7 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("few_steps")
+@pytest.mark.slow
 def test_budget_grows_with_the_database(path: Path) -> None:
     """A connection that was opened when there was next to nothing."""
     names = [f"name {number:04}" for number in range(3000)]
@@ -191,6 +192,7 @@ def test_budget_grows_with_the_database(path: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_steps")
+@pytest.mark.slow
 def test_many_values_of_one_statement_have_a_budget_each(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as conn:
         conn.execute("CREATE TABLE t (x INTEGER PRIMARY KEY)")

@@ -334,6 +334,7 @@ def test_dropped_bytes_bring_the_checkpoint_nearer(path: Path) -> None:
         assert s["it"] == [7, large]
 
 
+@pytest.mark.slow
 def test_compact_gives_free_pages_back(path: Path) -> None:
     with Store[Any](path) as s:
         s.update({f"n{number}": bytes(10_000) for number in range(1_500)})

@@ -98,6 +98,7 @@ def test_many_arrays_in_one_value(path: Path) -> None:
         assert all((found[name] == value[name]).all() for name in value)
 
 
+@pytest.mark.slow
 def test_table(path: Path, array: Any) -> None:
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({
@@ -115,6 +116,7 @@ def test_table(path: Path, array: Any) -> None:
         assert s["it"]["x"][0] == 5.0
 
 
+@pytest.mark.slow
 def test_model(path: Path, array: Any) -> None:
     pytest.importorskip("sklearn")
     from sklearn.ensemble import RandomForestRegressor

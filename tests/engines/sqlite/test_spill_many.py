@@ -104,6 +104,7 @@ def test_import(path: Path, tmp_path: Path) -> None:
         assert len(files(path)) == MANY and s.verify().ok
 
 
+@pytest.mark.slow
 def test_import_of_raw_records(path: Path, tmp_path: Path) -> None:
     with small_spill(path) as s:
         s.update(many())

@@ -98,6 +98,7 @@ def test_what_is_rolled_back_does_not_count(s: Store[Any]) -> None:
     assert counted(s.location) == 2 * before
 
 
+@pytest.mark.slow
 def test_any_mix_of_writes(s: Store[Any]) -> None:
     random = Random(18)
     names = [f"k{number}" for number in range(12)]

@@ -164,6 +164,7 @@ with Store(sys.argv[1], durability="full") as s:
 """
 
 
+@pytest.mark.slow
 def test_frames_are_synced_before_a_write_returns(path: Path, tmp_path: Path) -> None:
     """As the system sees it: between two calls of getppid, the last write to the log, then its sync."""
     strace = shutil.which("strace")
@@ -205,6 +206,7 @@ with Store(sys.argv[1], timeout=0.0) as s:
 """
 
 
+@pytest.mark.slow
 def test_other_process_writes_while_one_waits_for_the_disk(full: Store[Any], disk: Disk, path: Path) -> None:
     def write_elsewhere() -> None:
         done = subprocess.run([sys.executable, "-c", ELSEWHERE, path], capture_output=True, timeout=60, check=False)

@@ -19,6 +19,7 @@ import pytest
 from interleave import hook, stored, warm, write_beside
 
 from store import Store
+from store.engines.activity import Counters
 from store.engines.sqlite.engine import wal_index
 from store.engines.sqlite.engine.ring import marker, space_of
 from store.opened.cache_entries import Entries
@@ -92,6 +93,7 @@ def test_index_left_beside_a_rollback_journal(path, clock):
     left.unlink()
 
 
+@pytest.mark.slow
 def test_fork_leaves_both_sides_a_cache_of_their_own(s):
     warm(s)
     lock, other = s.opened.engine.coherence._lock, s.opened.cache._lock
@@ -124,6 +126,7 @@ def test_closed_map_is_no_error(tmp_path, s, monkeypatch):
     assert (wal_index.header_of(index), wal_index.frames_in(index)) == (None, None)
     coherence = SimpleNamespace(
         writer=SimpleNamespace(holder=None),
+        counters=Counters(),
         looked=0.0,
         index=lambda: index,
         marker=marker,
@@ -312,6 +315,7 @@ def _open_and_close(path: Path, times: int) -> None:
 
 
 @pytest.mark.parametrize("mode", ["r", "c"])
+@pytest.mark.slow
 def test_stores_opened_again_and_again_beside_another_process(path, mode):
     code = """
 import sys
@@ -350,6 +354,7 @@ def test_many_files_only_read_one_after_the_other(tmp_path):
     assert descriptors() == before
 
 
+@pytest.mark.slow
 def test_many_stores_at_once(tmp_path):
     before = descriptors()
     stores = [Store(tmp_path / f"{number}.db") for number in range(40)]

@@ -44,7 +44,7 @@ LEFT_OUT = {
 HURRIED = "tests/acceptance/test_lock.py::TestRedLock::test_locking_dogpile[store]"
 
 
-@pytest.mark.heavy
+@pytest.mark.huge
 def test_suite_of_aiocache(place: str, tmp_path: Path) -> None:
     suite = fetched("aiocache", "0.12.3", tmp_path)
     (suite / "aiocache").rename(tmp_path / "unused")  # the installed one is tested

@@ -26,7 +26,7 @@ def persistent_jobstore(jobstore):
 """
 
 
-@pytest.mark.heavy
+@pytest.mark.huge
 def test_suite_of_apscheduler(place: str, tmp_path: Path) -> None:
     suite = fetched("apscheduler", "3.11.3", tmp_path)
     tests = suite / "tests" / "test_jobstores.py"

@@ -30,7 +30,7 @@ class TestMutex(fixtures._GenericMutexTestSuite):
 """
 
 
-@pytest.mark.heavy
+@pytest.mark.huge
 def test_suites_of_dogpile(place: str, tmp_path: Path) -> None:
     require("dogpile.cache", "1.5.0")
     folder = tmp_path / "suite"

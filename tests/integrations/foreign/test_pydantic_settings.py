@@ -25,7 +25,7 @@ LEFT_OUT = {
 }
 
 
-@pytest.mark.heavy
+@pytest.mark.huge
 def test_suites_of_pydantic_settings_pass(tmp_path: Path) -> None:
     found = TOLD.search(PAGE.read_text())
     assert found is not None

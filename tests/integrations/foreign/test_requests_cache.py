@@ -27,7 +27,7 @@ PACKAGES = ["requests-mock", "pytest-httpbin", "httpbin", "brotlicffi", "decorat
             "markupsafe", "itsdangerous", "blinker", "click", "cffi", "pycparser"]  # fmt: skip
 
 
-@pytest.mark.heavy
+@pytest.mark.huge
 def test_suite_of_requests_cache(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     suite = fetched("requests-cache", "1.3.3", tmp_path)
     (suite / "requests_cache").rename(tmp_path / "unused")  # the installed one is tested

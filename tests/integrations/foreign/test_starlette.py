@@ -25,7 +25,7 @@ FILES = ("__init__.py", "conftest.py", "types.py", "middleware/__init__.py", "mi
 LEFT_OUT = ("test_session_expires", "test_session_zero_max_age")
 
 
-@pytest.mark.heavy
+@pytest.mark.huge
 def test_suite_of_starlette_passes(tmp_path: Path, place: str) -> None:
     found = TOLD.search(PAGE.read_text())
     assert found is not None
