@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing, contextmanager
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,10 +20,13 @@ from store.cache.eviction import Evictor
 from store.cache.notes import Notes
 from store.engines.access_table import AccessTable
 
+from . import cache_worker
 from .bounded_cache import SETTINGS, CacheCampaign, cache_round
 from .cache_worker import Worker
 
 pytestmark = [pytest.mark.heavy, pytest.mark.orphans, pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")]
+
+FOUND_SECONDS = 30.0  # for so long one that computes waits for another that does
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -76,7 +81,17 @@ def computes_at_will() -> None:
     def unlocked(self: Any, name: str, seconds: float) -> Any:
         yield computing.HELD
 
+    def until_found(take_time: Callable[[Worker], None]) -> Callable[[Worker], None]:
+        def waits(self: Worker) -> None:
+            end = time.monotonic() + FOUND_SECONDS
+            while time.monotonic() < end and not any('"failure"' in log.read_text() for log in self.folder.glob("log *")):
+                take_time(self)
+
+        return waits
+
     replaced(computing.Computation, "lock", lambda lock: unlocked)
+    replaced(Worker, "take_time", until_found)
+    replaced(cache_worker, "TURN_SECONDS", lambda turn: inf)  # all compute one name, whenever they come to it
 
 
 def counts_bytes_wrongly() -> None:
