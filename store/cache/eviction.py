@@ -4,8 +4,8 @@ Nothing is ordered on disk. As in Redis (https://redis.io/docs/latest/develop/re
 records are compared and the worst of them go: one in SAMPLE of those that were looked at. When they were used last,
 and how often, is in the engine's notes of accesses; a record without a note counts by when it was written.
 
-A process looks at the size after it has written 1/SHARE of a bound, so that eight processes stay within 5 % of it;
-and after its first write, so that many short processes do too.
+A process looks at the size before it has written more than 1/SHARE of a bound, or after one record that is larger, so
+that eight processes stay within 5 % of it; and after its first write, so that many short processes do too.
 
 One file because when it looks, which records go, and how they are deleted share what they know of the last attempt.
 """
@@ -88,17 +88,11 @@ class Evictor:
         size = len(row.body) + (0 if row.spill is None else size_of(row.spill))
         if self.bounds.max_bytes is not None and size > self.bounds.max_bytes:
             self._too_large.add(row.name)
-        self._bytes_left -= size
-        self._records_left -= 1
-        if self._bytes_left <= 0 or self._records_left <= 0:
-            self._look_afterwards()
+        self._wrote(size)
 
     def wrote_one(self) -> None:
         """A record was written, of a size that is not known."""
-        self._bytes_left -= self._size
-        self._records_left -= 1
-        if self._bytes_left <= 0 or self._records_left <= 0:
-            self._look_afterwards()
+        self._wrote(self._size)
 
     def wrote_many(self) -> None:
         """Records were written, perhaps very many: the cache is within its bounds again before this returns."""
@@ -138,6 +132,13 @@ class Evictor:
         return deleted + self.evicted - before
 
     # -- parts of the above
+
+    def _wrote(self, size: float) -> None:
+        self._bytes_left -= size
+        self._records_left -= 1
+        # Before another record of this size takes it over its share: it may be as large as the share itself.
+        if self._bytes_left < size or self._records_left <= 0:
+            self._look_afterwards()
 
     def _look_afterwards(self, rounds: float = ROUNDS) -> None:
         self._bytes_left, self._records_left = self._bytes_step, self._records_step

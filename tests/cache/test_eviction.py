@@ -180,6 +180,14 @@ class TestBounds:
         assert 100 <= len(c) < 400
         assert c.stats().evictions == 400 - len(c)
 
+    def test_each_write_of_nearly_a_share_of_the_bound_evicts(self, bounded: Callable[..., Cache[Any]]) -> None:
+        c = bounded(max_bytes=2**20)
+        c.update({f"n{number}": bytes(3000) for number in range(400)})
+        for number in range(20):
+            c[f"new{number}"] = bytes(3000)
+            assert c.stats().bytes <= 2**20
+
+    @pytest.mark.slow
     def test_small_records_stay_within_the_bound_of_bytes(self, bounded: Callable[..., Cache[Any]]) -> None:
         c = bounded(max_bytes=LEAST_BYTES)
         for number in range(1500):
@@ -204,6 +212,7 @@ class TestBounds:
         assert (len(c), c.stats().evictions) == (20, 1)
         assert len(c.get_or_compute("larger", lambda: bytes(LEAST_BYTES))) == LEAST_BYTES
 
+    @pytest.mark.slow
     def test_bound_holds_under_threads(self, bounded: Callable[..., Cache[Any]]) -> None:
         c = bounded(max_records=100)
         seen: list[int] = []
