@@ -12,6 +12,7 @@ import sqlite3
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -338,6 +339,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store], list[str]]:
     return record
 
 
+ENDING_SECONDS = 10.0  # for threads of a test that end by themselves; one that stays costs its test so much, and fails it
+
+
 @pytest.fixture(autouse=True)
 def nothing_leaks(request: pytest.FixtureRequest, own_key: Path) -> Iterator[None]:
     """Descriptors, threads, engines and temporary folders are as before; stores are sound.
@@ -350,12 +354,20 @@ def nothing_leaks(request: pytest.FixtureRequest, own_key: Path) -> Iterator[Non
     wal_index.release_unused(keep=0)  # of some files it keeps the descriptors on purpose
     if _leaks(before):  # a cycle may hold them still; collecting after every test would double the suite's time
         gc.collect()
+        _let_end(set(threading.enumerate()) - before[1])
     assert _leaks(before) == []
     folder = request.node.stash.get(of_the_test, None)
     if folder is not None and request.node.get_closest_marker("damaged") is None:
         for file in databases(folder):
             check_sound(file, orphans=request.node.get_closest_marker("orphans") is not None)
             Path(f"{file}.access").unlink(missing_ok=True)  # 16 MiB for each bounded cache: 10 GB in all
+
+
+def _let_end(threads: set[threading.Thread]) -> None:
+    """Wait for threads that end by themselves, as one does whose executor was just collected."""
+    end = time.monotonic() + ENDING_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
 
 
 def _leaks(before: tuple[set[tuple[str, str]], set[threading.Thread], set[str]]) -> list[object]:
