@@ -152,10 +152,20 @@ def _skipped_where_unsupported(item: pytest.Item) -> Iterator[None]:
 def pytest_configure() -> None:
     """Collecting thousands of tests makes no garbage worth a search: a third of its time."""
     gc.disable()
+    let_examples_take_time()
+
+
+def let_examples_take_time() -> None:
+    """Hypothesis by itself fails a test of which one example takes 0.2 s, which any may on a busy machine.
+
+    It is also imported here because pytest does at the end: its plugin for trio asks for referrers, hidden by then.
+    """
+    settings = importlib.import_module("hypothesis").settings
+    settings.register_profile("of this suite", settings.default, deadline=None)
+    settings.load_profile("of this suite")
 
 
 def pytest_collection_finish() -> None:
-    importlib.import_module("hypothesis")  # at the end pytest does: its plugin for trio asks for referrers, hidden by then
     freeze_modules()
     gc.enable()
 

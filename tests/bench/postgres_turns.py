@@ -67,7 +67,8 @@ def measure(url: str, transactions: int) -> tuple[float, float, list[float]]:
 def server() -> Iterator[str]:
     """The URL of a server that ends with the block."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
-    from postgres_server import PostgresServer, free_port, new_folder, programs
+    from free_ports import free_port
+    from postgres_server import PostgresServer, new_folder, programs
 
     found = programs()
     if found is None:

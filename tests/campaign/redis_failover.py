@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from redis_cluster import RedisCluster
+from redis_cluster import NOTICING_MS, RedisCluster
 from redis_programs import on_path
 from redis_replicas import Replicated
 from redis_server import RedisServer
@@ -175,7 +175,7 @@ class Nodes:
 
     def __init__(self, folder: Path, program: Path, *, all_behind: bool) -> None:
         folder.mkdir(exist_ok=True)
-        self._cluster = RedisCluster(folder, program, replicas=2, timeout_ms=1500)
+        self._cluster = RedisCluster(folder, program, replicas=2, timeout_ms=NOTICING_MS)
         self._all_behind = all_behind
         self.start, self.stop = self._cluster.start, self._cluster.stop
 

@@ -30,6 +30,12 @@ def rich() -> None:
     pytest.importorskip("rich", reason="rich is not installed: what `store top` draws is not tested")
 
 
+@pytest.fixture(autouse=True)
+def enough_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process a survey comes to its end, however busy the machine is."""
+    monkeypatch.setattr(sampling, "SURVEY_SECONDS", 3600.0)
+
+
 class Steady:
     now = 50.0
 

@@ -28,6 +28,13 @@ def connections_to(path: Path) -> list[str]:
 # -- while other things go on
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fork waits for other threads as long as it takes: on a busy machine one may stand still for seconds."""
+    monkeypatch.setattr("store.engines.sqlite.opening.attach.FORK_SECONDS", TIMEOUT)
+    monkeypatch.setattr("store.engines.sqlite.opening.attach.OPENING_SECONDS", TIMEOUT)
+
+
 @pytest.mark.slow
 def test_fork_while_iterating(path, forked, seen):
     with Store(path) as s:
@@ -68,7 +75,7 @@ def test_fork_from_a_second_thread(path, forked, seen):
 
 @pytest.mark.parametrize("how", ["set", "get", "modify", "transaction"])
 @pytest.mark.slow
-def test_fork_while_other_threads_work_in_a_loop(place, forked, how):
+def test_fork_while_other_threads_work_in_a_loop(place, forked, patient, how):
     with Store(place) as s:
         if how == "transaction":
             needs_held(s)  # else one of two ends in a conflict
@@ -132,7 +139,7 @@ def test_fork_while_another_thread_is_in_a_long_transaction(path, forked, monkey
 
 
 @pytest.mark.heavy
-def test_fork_while_other_threads_open_stores(place, tmp_path, forked):
+def test_fork_while_other_threads_open_stores(place, tmp_path, forked, patient):
     stop, begun = threading.Event(), threading.Event()
 
     def loop() -> None:

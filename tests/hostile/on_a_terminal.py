@@ -22,7 +22,7 @@ import click
 from store.cli import cli, main
 
 CPU_SECONDS = 5
-WALL_SECONDS = 60
+WALL_SECONDS = 100
 MEGABYTES = 512
 
 

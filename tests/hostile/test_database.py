@@ -21,7 +21,7 @@ pytestmark = pytest.mark.damaged
 Plant = Callable[[Path, str], None]
 
 KEY = b"the key of these tests"
-SECONDS = 30
+SECONDS = 100
 
 
 def rewrite(kind_and_name: str, old: str, new: str) -> str:

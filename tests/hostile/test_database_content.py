@@ -23,7 +23,7 @@ pytestmark = pytest.mark.damaged
 Plant = Callable[[Path, str], None]
 
 KEY = b"the key of these tests"
-SECONDS = 30
+SECONDS = 100
 MEMORY_BYTES = 512 * 1024 * 1024
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from redis_cluster import RedisCluster
 from redis_server import RedisServer
 from sources import Hostile
@@ -55,12 +56,6 @@ def run(s: Store[Any], kind: str, source: str, **options: Any) -> Results:
 
 def hashed(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
-
-
-def closed_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def as_json(value: Any) -> bytes:
@@ -251,7 +246,7 @@ def failing(url: str, kind: str = "flask-session", **options: Any) -> str:
 
 
 def test_server_that_is_missing_or_has_no_such_database(redis: RedisServer, source: str) -> None:
-    assert "cannot be reached" in failing(f"redis://:secret@127.0.0.1:{closed_port()}/0")
+    assert "cannot be reached" in failing(f"redis://:secret@127.0.0.1:{free_port()}/0")
     said = failing(source[:-1] + "99")
     assert "no database 99" in said
     said = failing(source)
@@ -367,7 +362,7 @@ def test_sentinel_is_no_source(redis_program: Path, tmp_path: Path) -> None:
 
     from redis_server import _end_with_parent
 
-    port = closed_port()
+    port = free_port()
     (tmp_path / "sentinel.conf").write_text(f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\n")
     running = subprocess.Popen([str(redis_program), str(tmp_path / "sentinel.conf"), "--sentinel"], stdout=subprocess.DEVNULL, preexec_fn=_end_with_parent)  # noqa: PLW1509
     try:
@@ -506,7 +501,7 @@ def test_command_stores_objects_of_sessions_as_pickles(redis: RedisServer, sourc
 )
 def test_command_that_is_wrong_makes_no_store(code: int, words: str, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("redis", reason="redis-py is not installed: sources on a server were not tested")
-    url = f"redis://me:secret@127.0.0.1:{closed_port()}/0"
+    url = f"redis://me:secret@127.0.0.1:{free_port()}/0"
     kind, place, *options = [url if word == "URL" else word for word in arguments]
     assert main(["import", kind, place, str(tmp_path / "app.db"), *options]) == code
     out, err = capsys.readouterr()

@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from free_ports import free_port
 from postgres_cluster import NODES, POLL_SECONDS, children_of, replicating
-from postgres_server import free_port, unprivileged
+from postgres_server import unprivileged
 
 SECONDS = 120.0  # Patroni waits for at least 20 before it promotes
 CONFIGURATION: dict[str, Any] = {

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from postgres_server import SECONDS, free_port, programs, unprivileged
+from free_ports import free_port
+from postgres_server import SECONDS, programs, unprivileged
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres_server import SECONDS, PostgresServer, free_port, new_folder, unprivileged
+from free_ports import free_port
+from postgres_server import SECONDS, PostgresServer, new_folder, unprivileged
 
 SESSIONS = 2
 _SETTINGS = """

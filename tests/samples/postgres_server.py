@@ -8,7 +8,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from glob import glob
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 
 SECONDS = 60.0
 ROOM = 2_000_000_000  # bytes, of which several servers at once take a part
@@ -95,13 +95,14 @@ class PostgresServer:
             time.sleep(0.02)
 
     def is_ready(self) -> bool:
+        """It is this server that answers, and it takes connections."""
         import psycopg
 
         try:
-            psycopg.connect(self.url, connect_timeout=5).close()
+            with psycopg.connect(self.url, connect_timeout=5) as conn:
+                return conn.execute("SHOW data_directory").fetchone() == (str(self.folder / "data"),)
         except psycopg.OperationalError:
             return False
-        return True
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT ends all sessions and stops in order, SIGQUIT and SIGKILL are crashes."""
@@ -120,12 +121,6 @@ def _end_with_parent() -> None:
     """Have Linux end the server with the test run, also where that is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def new_folder() -> Path:

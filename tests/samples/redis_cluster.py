@@ -14,6 +14,8 @@ SECONDS = 60.0
 POLL_SECONDS = 0.02
 SLOTS = 16_384
 PRIMARIES = 3
+CALM_MS = 5000  # so long may a machine stand still until nodes that are well count as failed
+NOTICING_MS = 2500  # the same, for tests that wait until a node has failed, which takes twice as long
 SETTINGS = {
     "cluster_enabled": "yes",
     "cluster_config_file": "nodes.conf",
@@ -26,11 +28,12 @@ class RedisCluster:
     """Primaries, each with some replicas. Ends with `stop`.
 
     Nodes are named by their number: the first ones begin as primaries. A replica takes over after about twice
-    `timeout_ms`; on a busy machine a short one lets replicas take over from nodes that are well.
+    `timeout_ms`; on a busy machine a short one lets replicas take over from nodes that are well. Where a node is to
+    fail, pass `NOTICING_MS`.
     """
 
     def __init__(
-        self, folder: Path, program: Path, *, replicas: int = 1, timeout_ms: int = 1000, **options: Any
+        self, folder: Path, program: Path, *, replicas: int = 1, timeout_ms: int = CALM_MS, **options: Any
     ) -> None:
         self.nodes: list[RedisServer] = []
         self._replicas = replicas

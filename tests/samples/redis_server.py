@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from free_ports import free_port
 from redis_programs import named_engine
 
 if TYPE_CHECKING:
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 SECONDS = 30.0
 POLL_SECONDS = 0.005
 PR_SET_PDEATHSIG = 1
-BUS = 10_000  # a node of a cluster listens for other nodes on its port plus this
-# Both ports are below 32,768, where Linux begins to take ports for outgoing connections: a node that is started again
-# finds its own port free.
-PORTS = range(10_100, 32_768 - BUS)
 ATTEMPTS = 20  # to find a port that no other test run takes at the same moment
 SETTINGS = {
     "bind": "127.0.0.1",
@@ -52,10 +48,40 @@ class LacksTLS(RuntimeError):
 
 @contextmanager
 def hurried() -> Iterator[None]:
-    """In the block waits end after half a second: for what is to fail, since on a busy machine anything may."""
+    """In the block waits end after half a second: for a server that does not answer, since on a busy machine none may."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("server.LEAST_SECONDS", "nodes.CONNECT_SECONDS", "nodes.ANSWER_SECONDS"):
             patch.setattr(f"store.engines.redis.{name}", 0.5)
+        yield
+
+
+@contextmanager
+def without_pauses() -> Iterator[None]:
+    """In the block the pauses between attempts pass at once: for what is refused each time, until the deadline.
+
+    Each attempt has all its time for the answer, which a busy machine may need.
+    """
+    from store.system.clock import steady_clock
+
+    passed = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal passed
+        passed += seconds
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("client", "opening", "server"):
+            patch.setattr(f"store.engines.redis.{module}.running", SimpleNamespace(sleep=sleep))
+            patch.setattr(f"store.engines.redis.{module}.steady_clock", lambda: steady_clock() + passed)
+        patch.setattr("store.engines.redis.client.LEAST_ATTEMPT_SECONDS", SECONDS)
+        yield
+
+
+@contextmanager
+def briefly_confirmed() -> Iterator[None]:
+    """In the block replicas have half a second to confirm a write: for writes that none confirms."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("store.engines.redis.confirming.SHARE", 0.1)
         yield
 
 
@@ -221,30 +247,6 @@ def _end_with_parent() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-_given: set[int] = set()  # a server that is killed needs its ports again
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, nor on that of its cluster bus; another one each time."""
-    for _ in range(1000):
-        port = secrets.choice(PORTS)
-        pair = {port, port + BUS}
-        if not pair & _given and all(map(_is_free, pair)):
-            _given.update(pair)
-            return port
-    raise RuntimeError(f"no port of 127.0.0.1 is free between {PORTS.start} and {PORTS.stop}")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _shared(folder: Path, program: Path) -> Iterator[RedisServer]:

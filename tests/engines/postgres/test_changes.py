@@ -415,7 +415,8 @@ def program(postgres: Any, name: str) -> str:
 
 @contextmanager
 def another_server(postgres: Any) -> Iterator[Any]:
-    from postgres_server import PostgresServer, free_port, new_folder
+    from free_ports import free_port
+    from postgres_server import PostgresServer, new_folder
 
     folder = new_folder()
     server = PostgresServer(folder, free_port(), postgres.programs)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from postgres_server import CHECKED, free_port
+from free_ports import free_port
+from postgres_server import CHECKED
 
 from store import Store
 from store.cli import main
@@ -124,7 +125,7 @@ def test_of_a_connection_that_is_refused(
     monkeypatch.delenv("PGPASSWORD", raising=False)
     caplog.set_level(logging.DEBUG)
     with pytest.raises(StorageError, match=words) as caught:
-        Store(change(checked), timeout=2)
+        Store(change(checked), timeout=20)
     assert_hidden(all_of(caught.value), caplog.text)
     assert main(["ls", change(checked)]) == 1
     assert_hidden(*capsys.readouterr())

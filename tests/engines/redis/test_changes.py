@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("redis", reason="redis-py is not installed: the engine on Redis was not tested")
 
+from redis_cluster import NOTICING_MS
 from redis_replicas import Replicated
 
 from store import Store
@@ -253,8 +254,8 @@ class TestFailover:
 
     @pytest.mark.heavy
     def test_replica_of_a_cluster_takes_over(self, own_cluster: Any) -> None:
-        cluster = own_cluster()
-        with Store[Any](f"{cluster.url}?prefix=t:", timeout=30) as s, s.watch(timeout=0, interval=0.05) as watch:
+        cluster = own_cluster(timeout_ms=NOTICING_MS)
+        with Store[Any](f"{cluster.url}?prefix=t:", timeout=60) as s, s.watch(timeout=0, interval=0.05) as watch:
             s.update(a=1, b=1)
             primary = cluster.primary_of(key_of(s, "rows").decode())
             assert told(watch) == [("set", "a"), ("set", "b")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from redis_cluster import PRIMARIES, SLOTS, RedisCluster
+from redis_cluster import NOTICING_MS, PRIMARIES, SLOTS, RedisCluster
 from redis_server import RedisServer
 
 Own = Callable[..., RedisCluster]
@@ -50,7 +50,7 @@ def test_slot_on_its_way_is_asked_for_at_both_ends(own_cluster: Own) -> None:
 
 @pytest.mark.heavy
 def test_replica_takes_over_and_the_cluster_comes_back_after_all_were_killed(own_cluster: Own) -> None:
-    cluster = own_cluster(appendonly="yes", appendfsync="always")
+    cluster = own_cluster(timeout_ms=NOTICING_MS, appendonly="yes", appendfsync="always")
     primary = cluster.primary_of("a")
     with primary.client() as client:
         client.set("a", "1")
@@ -68,7 +68,7 @@ def test_replica_takes_over_and_the_cluster_comes_back_after_all_were_killed(own
 
 @pytest.mark.heavy
 def test_replica_takes_over_from_a_primary_that_is_paused(own_cluster: Own) -> None:
-    cluster = own_cluster()
+    cluster = own_cluster(timeout_ms=NOTICING_MS)
     primary = cluster.primary_of("a")
     primary.pause()
     cluster.wait_until_ok()

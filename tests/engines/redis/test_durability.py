@@ -13,7 +13,7 @@ import redis
 from redis_cluster import RedisCluster
 from redis_proxy import redis_proxy
 from redis_replicas import Replicated
-from redis_server import RedisServer, hurried
+from redis_server import RedisServer, briefly_confirmed
 
 from store import Store
 from store.engines.redis.confirming import Confirmation
@@ -90,7 +90,7 @@ class TestWithReplicas:
                 lambda: s.pop("b"),
                 s.clear,
             ]):  # fmt: skip
-                with hurried(), pytest.raises(OutcomeUnknown, match=r"can be read.*0 of 1 replicas"):
+                with briefly_confirmed(), pytest.raises(OutcomeUnknown, match=r"can be read.*0 of 1 replicas"):
                     write()
                 assert s.get("a") == [3, 3, 4, 5, 5, None][number]  # it was written
             two.resume()
@@ -105,11 +105,11 @@ class TestWithReplicas:
         with Store[Any](group.url, durability="full", timeout=0.5) as s:
             s["a"] = 1
             group.cut_off(group.replicas[0])
-            with hurried(), pytest.raises(OutcomeUnknown, match="0 of 1 replicas"), s.transaction():
+            with briefly_confirmed(), pytest.raises(OutcomeUnknown, match="0 of 1 replicas"), s.transaction():
                 s["a"] = 2
                 s["b"] = 2
             assert dict(s.items()) == {"a": 2, "b": 2}
-            with hurried(), pytest.raises(OutcomeUnknown), s.edit("c", {}) as value:
+            with briefly_confirmed(), pytest.raises(OutcomeUnknown), s.edit("c", {}) as value:
                 value["n"] = 1
             assert s["c"] == {"n": 1}
             group.nodes[1].resume()
@@ -125,7 +125,7 @@ class TestWithReplicas:
         with Store[Any](f"{group.url}?replicas=2", durability="full", timeout=0.5) as s:
             s["a"] = 1
             group.cut_off(group.replicas[0])
-            with hurried(), pytest.raises(OutcomeUnknown, match=r"[01] of 2 replicas"):
+            with briefly_confirmed(), pytest.raises(OutcomeUnknown, match=r"[01] of 2 replicas"):
                 s["a"] = 2
             group.nodes[1].resume()
             group.nodes[2].resume()

@@ -15,7 +15,7 @@ from postgres_proxy import SERVER, Link
 from redis_cluster import RedisCluster
 from redis_proxy import redis_proxy
 from redis_replicas import Replicated
-from redis_server import RedisServer, hurried
+from redis_server import RedisServer, without_pauses
 
 from store import Store
 from store.errors import StorageError, StoreError
@@ -71,12 +71,12 @@ class TestRestarts:
         with Store[Any](server.url, timeout=0.5) as s:
             s["a"] = 1
             server.kill()
-            with hurried(), pytest.raises(StorageError, match="cannot be reached"):
+            with without_pauses(), pytest.raises(StorageError, match="cannot be reached"):
                 s["a"]
-            with hurried(), pytest.raises(StorageError, match="nothing was written") as caught:
+            with without_pauses(), pytest.raises(StorageError, match="nothing was written") as caught:
                 s["a"] = 2
             assert "geheim" not in str(caught.value) and "geheim" not in repr(caught.value.__cause__)
-            with hurried(), pytest.raises(StorageError, match="cannot be reached"), s.edit("a", {}):
+            with without_pauses(), pytest.raises(StorageError, match="cannot be reached"), s.edit("a", {}):
                 pytest.fail("it has no lease")
             server.start()
             assert s["a"] == 1
@@ -192,9 +192,9 @@ class TestFull:
         with Store[Any](server.url, timeout=0.5) as s:
             s["a"] = 1
             server.ask("CONFIG", "SET", "min-replicas-to-write", "1")
-            with hurried(), pytest.raises(StorageError, match="fewer replicas than its min-replicas-to-write; start them"):
+            with without_pauses(), pytest.raises(StorageError, match="fewer replicas than its min-replicas-to-write; start them"):
                 s["a"] = 2
-            with hurried(), pytest.raises(StorageError, match="min-replicas-to-write"):
+            with without_pauses(), pytest.raises(StorageError, match="min-replicas-to-write"):
                 s.clear()
             assert s["a"] == 1
             server.ask("CONFIG", "SET", "min-replicas-to-write", "0")
@@ -208,7 +208,7 @@ class TestFull:
         admin = server.client()
         with admin:
             admin.config_set("maxclients", 1)
-            with hurried(), pytest.raises(StorageError, match="as many clients as it takes; raise its maxclients"):
+            with without_pauses(), pytest.raises(StorageError, match="as many clients as it takes; raise its maxclients"):
                 Store(server.url, timeout=0.5)
             admin.config_set("maxclients", 100)
         Store(server.url).close()

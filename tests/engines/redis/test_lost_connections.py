@@ -11,7 +11,7 @@ import pytest
 from lost_operations import BEFORE, OPERATIONS, Operation
 from postgres_proxy import CLIENT, SERVER, Link, Proxy
 from redis_proxy import redis_proxy, tear
-from redis_server import RedisServer, hurried
+from redis_server import RedisServer, without_pauses
 
 from store import Store
 from store.errors import OutcomeUnknown, StorageError
@@ -222,13 +222,13 @@ def test_server_that_does_not_answer_any_more(line: Line) -> None:
             ended.set()
 
         line.proxy.plan(SERVER, 1, end)
-        with hurried(), pytest.raises(OutcomeUnknown, match="connection was lost after the write was sent"):
+        with without_pauses(), pytest.raises(OutcomeUnknown, match="connection was lost after the write was sent"):
             s["a"] = 2
         assert ended.is_set()
-        with hurried(), pytest.raises(StorageError, match="cannot be reached") as caught:
+        with without_pauses(), pytest.raises(StorageError, match="cannot be reached") as caught:
             s["a"]
         assert not isinstance(caught.value, OutcomeUnknown)
-        with hurried(), pytest.raises(StorageError, match="nothing was written") as caught:
+        with without_pauses(), pytest.raises(StorageError, match="nothing was written") as caught:
             s["a"] = 3
         assert not isinstance(caught.value, OutcomeUnknown)
         line.proxy.refuse(False)

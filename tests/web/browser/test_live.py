@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import pytest
 import shown_stores
+from free_ports import free_port
 from store_web import served
 
 from store import Store
@@ -99,10 +99,11 @@ def test_change_while_the_server_was_away_is_noticed(
     monkeypatch.setenv("STORE_WEB_TOKEN", "a-token-of-this-test-that-is-long-enough")
     with Store[Any](path, key=shown_stores.OWN) as s:
         s["a"] = "before"
-        with served(path) as site:
+        port = str(free_port())  # which is free afterwards too
+        with served(path, "--port", port) as site:
             watched(browser, f"{site.url}/record?namespace=&name=a")
         s["a"] = "after"
-        with served(path, "--port", str(urlsplit(site.url).port)):
+        with served(path, "--port", port):
             browser.wait("notice of a change", lambda: browser.run(NOTICE))
             browser.console()  # that the server was away
             accepted(browser, "after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,11 +12,11 @@ from store.web.site import Site
 
 
 @pytest.fixture
-def s() -> Iterator[Store]:
-    with Store(":memory:") as opened:
+def s(clock: Callable[[], float]) -> Iterator[Store]:
+    with Store(":memory:", clock=clock) as opened:
         yield opened
 
 
 @pytest.fixture
-def site(s: Store) -> Site:
-    return Site(s, Links("/token"), writable=True)
+def site(s: Store, clock: Callable[[], float]) -> Site:
+    return Site(s, Links("/token"), clock=clock, writable=True)
