@@ -215,8 +215,9 @@ def on_a_terminal(path: Path, end: Callable[[int, int], object], keys: bytes = b
     [
         (lambda child, terminal: os.write(terminal, b"xq"), 0),
         (lambda child, terminal: os.kill(child, signal.SIGINT), 130),
+        (lambda child, terminal: os.kill(child, signal.SIGTERM), 143),
     ],
-    ids=["q", "Ctrl-C"],
+    ids=["q", "Ctrl-C", "SIGTERM"],
 )
 @pytest.mark.slow
 def test_frames_follow_each_other_until_it_is_ended(path: Path, end: Any, code: int, rich: None) -> None:

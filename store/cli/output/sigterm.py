@@ -14,7 +14,10 @@ EXIT_TERMINATED = 143  # what shells give for SIGTERM
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """Inside, SIGTERM ends the command as an exception does, so that the store is closed. uvicorn raises it again."""
+    """Inside, SIGTERM ends the command as an exception does, so that the store is closed and the terminal as before.
+
+    uvicorn raises it again when it has ended.
+    """
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
         sys.exit(EXIT_TERMINATED)

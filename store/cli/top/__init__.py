@@ -11,6 +11,7 @@ import click
 from store import Store
 from store.cli.output.exits import usage_error
 from store.cli.output.json_output import to_json
+from store.cli.output.sigterm import ended_by_sigterm
 from store.cli.output.terminal import is_terminal
 from store.cli.reading import options
 from store.cli.reading.opening import open_store
@@ -88,7 +89,7 @@ def _live(s: Store[Any], namespace: str | None, interval: float, color: bool | N
         drawn: RenderableType = frame.frame(s.location, sampler.sample(), console.width, console.height, HINT)
         return drawn
 
-    with keys() as wait, Live(now(), console=console, screen=True, auto_refresh=False) as live:
+    with ended_by_sigterm(), keys() as wait, Live(now(), console=console, screen=True, auto_refresh=False) as live:
         while wait(interval) not in (END, END.upper()):
             live.update(now(), refresh=True)
 
