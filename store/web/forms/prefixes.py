@@ -19,6 +19,7 @@ from store.web.forms.refusals import REFUSALS, problem_of
 from store.web.forms.target import Target, target_in
 from store.web.forms.trails import namespace_step
 from store.web.pages.naming import cut
+from store.web.pages.tables import counted
 from store.web.site import Page, Redirect, Site
 from store.web.statuses import status_of
 
@@ -90,7 +91,7 @@ def _question(site: Site, s: Store[Any], namespace: str, prefix: str, error: Exc
         site,
         "delete-prefix",
         about(Target(namespace, prefix, digest)),
-        element("p", button(f"Delete {_count(len(names))}", "danger"), " ", cancel),
+        element("p", button(f"Delete {counted(len(names), 'record')}", "danger"), " ", cancel),
     )
     return _page(site, namespace, joined([*trailing, _listed(names, _most(s)), ask]), prefix, status)
 
@@ -112,11 +113,7 @@ def _listed(names: list[str], most: int) -> Html:
         if len(names) == most
         else None
     )
-    return joined([element("p", f"{_count(len(names))} would be deleted:"), whole, element("ul", *items)])
-
-
-def _count(number: int) -> str:
-    return f"{number:,} record{'' if number == 1 else 's'}"
+    return joined([element("p", f"{counted(len(names), 'record')} would be deleted:"), whole, element("ul", *items)])
 
 
 def _page(site: Site, namespace: str, body: Html, prefix: str, status: int = 200) -> Page:
