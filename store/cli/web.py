@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from socket import socket
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from store.cli.output.exits import reported_as, usage_error
+from store.cli.output.sigterm import ended_by_sigterm
 from store.cli.output.terminal import note, shown
 from store.cli.reading import options
 from store.cli.reading.opening import clock, open_store
@@ -24,7 +21,6 @@ from store.web.links import Links
 from store.web.place import place_of
 from store.web.site import Site
 
-EXIT_TERMINATED = 143  # what shells give for SIGTERM
 LOCK_SECONDS = 5.0  # that a page waits for a lock, or for a server that is away; it has a button to try again
 LIBRARIES = ("starlette", "uvicorn", "h11", "anyio")
 
@@ -93,7 +89,7 @@ def web(
             if not listening.is_local:
                 note("other machines can connect, and nothing is encrypted on the way")
             click.echo(f"{listening.url}{first}")
-            with _ended_by_sigterm():
+            with ended_by_sigterm():
                 serve(site, Door(chosen, listening), sock, timeout)
 
 
@@ -124,17 +120,3 @@ def _listen(host: str, port: int, *, only_local: bool) -> tuple[socket, Listenin
         raise click.ClickException(
             f"cannot listen at {shown(host)}, port {port}: {reason}; choose another --host or --port"
         ) from exc
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Inside, SIGTERM ends the command as an exception does, so that the store is closed. uvicorn raises it again."""
-
-    def end(number: int, frame: FrameType | None) -> NoReturn:
-        sys.exit(EXIT_TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -24,7 +24,7 @@ class Activity(NamedTuple):
 
 
 class ActivityCounters(Protocol):
-    """Figures of what all programs do with a store. A program that is killed takes those of its last second along."""
+    """Figures of what all programs do with a store. Those that a killed program had not added yet are lost."""
 
     def begin(self) -> None:
         """Have programs count from now on, where they would not otherwise. It does nothing where that cannot be."""

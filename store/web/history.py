@@ -36,13 +36,13 @@ class History:
         self._lock = threading.Lock()
 
     def note(self, namespace: str, name: str, record: Record | None, now: float) -> None:
-        """Keep a state, if it is not the last one that is known."""
+        """Keep a state, if it is neither the last one that is known nor one from before it."""
         if len(namespace) + len(name) > MOST_NAME:
             return
         with self._lock:
             states = self._seen.setdefault((namespace, name), deque(maxlen=self._revisions))
             self._seen.move_to_end((namespace, name))
-            if not states or _version(states[-1].record) != _version(record):
+            if not states or _is_later(record, states[-1].record):
                 states.append(Seen(_short(record), now))
             while len(self._seen) > self._records:
                 self._seen.popitem(last=False)
@@ -59,8 +59,12 @@ class History:
         return nlargest(most, last, key=lambda one: one[2].noticed)
 
 
-def _version(record: Record | None) -> str | None:
-    return None if record is None else record.version
+def _is_later(record: Record | None, last: Record | None) -> bool:
+    """Whether a state is a new one. A page takes a while to decode a value, and a watch may be faster."""
+    if record is None or last is None:
+        return record is not last
+    is_overtaken = record.created == last.created and record.revision < last.revision
+    return record.version != last.version and not is_overtaken
 
 
 def _short(record: Record | None) -> Record | None:

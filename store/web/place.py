@@ -6,7 +6,7 @@ import os
 
 
 class Place:
-    """The file of a store that is open. Programs that only read it do not notice when it is replaced."""
+    """The file of a store that is open. The store itself looks once a second at most, and advises programs."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -17,11 +17,12 @@ class Place:
         now = file_at(self._path)
         if now == self._file:
             return None
-        what = "deleted" if now is None else "replaced"
-        return (
-            f"The file of the store was {what} after these pages were started, and they show the one that was there "
-            "before. End `store web`, and start it again."
+        what, advice = (
+            ("deleted", "Put it back, or end `store web`.")
+            if now is None
+            else ("replaced", "End `store web`, and start it again to see the new one.")
         )
+        return f"The file of the store was {what} after these pages were started. {advice}"
 
 
 def place_of(location: str) -> Place | None:

@@ -1,4 +1,4 @@
-"""The plugin for Datasette, through Datasette's own client; `test_datasette_1.py` runs this file on 1.0 too."""
+"""The plugin for Datasette, through Datasette's own client; `test_datasette_server.py` runs this file on 1.0 too."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ def test_pages_say_that_the_file_was_deleted_or_replaced(tmp_path: Path) -> None
 
         assert "after these pages were started" not in shown()
         os.rename(path, tmp_path / "old.db")
-        assert "was deleted after these pages were started" in shown()
+        assert "was deleted after these pages were started. Put it back" in shown()
         path.write_bytes(b"another")
-        assert "was replaced after these pages were started" in shown()
+        assert "was replaced after these pages were started. End <code>store web</code>" in shown()
         os.replace(tmp_path / "old.db", path)
         assert "after these pages were started" not in shown()
 

@@ -11,6 +11,7 @@ import click
 from store import Store
 from store.cli.output.exits import usage_error
 from store.cli.output.json_output import to_json
+from store.cli.output.sigterm import ended_by_sigterm
 from store.cli.output.terminal import is_terminal
 from store.cli.reading import options
 from store.cli.reading.opening import open_store
@@ -37,10 +38,10 @@ MOST_SECONDS = 86_400.0
 def top(path: str, namespace: str | None, interval: float, once: bool, as_object: bool, color: bool | None) -> None:
     """Shows what programs do with a store.
 
-    Shows reads, reads that a cache answered, writes and waits for locks in each second, over the last three; then
-    the records, the space they take, the largest, the newest and those that expire next. Ends with q or Ctrl-C. Off
-    a terminal it shows one frame. No value is decoded. Of a large store it reads the metadata of up to 100,000
-    records, the newest of each namespace, and not in every frame.
+    Shows reads, reads that a cache answered, writes and waits for locks in each second, over the last three; over
+    less than one these are not known. Then the records, the space they take, the largest, the newest and those that
+    expire next. Ends with q or Ctrl-C. Off a terminal it shows one frame. No value is decoded. Of a large store it
+    reads the metadata of up to 100,000 records, the newest of each namespace, and not in every frame.
 
     For a file it makes app.db.activity beside it, to which each program adds once a second; it may be deleted. A
     program that only reads is counted if it may write that file. PostgreSQL and Redis count by themselves, Redis all
@@ -50,8 +51,8 @@ def top(path: str, namespace: str | None, interval: float, once: bool, as_object
 
     \b
     Examples:
-      store top app.db --once --interval 0.2
-      store top app.db --namespace settings --json --interval 0.2
+      store top app.db --once
+      store top app.db --namespace settings --json
     """
     if interval > MOST_SECONDS:
         raise usage_error(f"--interval is at most a day, not {interval:g} seconds")
@@ -88,7 +89,7 @@ def _live(s: Store[Any], namespace: str | None, interval: float, color: bool | N
         drawn: RenderableType = frame.frame(s.location, sampler.sample(), console.width, console.height, HINT)
         return drawn
 
-    with keys() as wait, Live(now(), console=console, screen=True, auto_refresh=False) as live:
+    with ended_by_sigterm(), keys() as wait, Live(now(), console=console, screen=True, auto_refresh=False) as live:
         while wait(interval) not in (END, END.upper()):
             live.update(now(), refresh=True)
 

@@ -14,6 +14,7 @@ from store.opened.namespace import Namespace
 from store.system.clock import steady_clock
 
 WINDOW_SECONDS = 3.0  # of rates: programs add to their totals once a second only, and not all at the same moment
+LEAST_SECONDS = 1.0  # over less, what they add of a whole second would be a rate too high, or none
 SURVEY_SECONDS = 1.0
 SURVEY_SHARE = 10  # a survey is made again after ten times as long as it took
 
@@ -76,18 +77,17 @@ class Sampler:
         return self._survey
 
     def _note(self, activity: Activity) -> Rates:
-        """The rates since the oldest sample of the window, which gets this one."""
+        """The rates since the oldest sample of the window, which gets this one; at first none is known."""
         now, seen = self._steady(), self._seen
         seen.append((now, activity))
         while len(seen) > 2 and now - seen[1][0] >= WINDOW_SECONDS:
             seen.popleft()
-        return rates_between(seen[0][1], activity, now - seen[0][0])
+        seconds = now - seen[0][0]
+        return Rates() if seconds < LEAST_SECONDS else rates_between(seen[0][1], activity, seconds)
 
 
 def rates_between(before: Activity, after: Activity, seconds: float) -> Rates:
     """The growth of each total in a second; None where either is unknown, or the totals were begun anew."""
-    if seconds <= 0:
-        return Rates()
 
     def rate(name: str) -> float | None:
         then, now = getattr(before, name), getattr(after, name)

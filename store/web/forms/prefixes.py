@@ -1,7 +1,7 @@
 """Deleting the records whose names begin with a prefix, after a page that shows which these are.
 
 The form carries a digest of the names and versions that were counted, so exactly the records that were agreed to are
-deleted, as one transaction, and at most `MOST` at a time.
+deleted, as one transaction, and only so many at a time.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from store.web.forms.refusals import REFUSALS, problem_of
 from store.web.forms.target import Target, target_in
 from store.web.forms.trails import namespace_step
 from store.web.pages.naming import cut
+from store.web.pages.tables import counted
 from store.web.site import Page, Redirect, Site
 from store.web.statuses import status_of
 
 MOST = 10_000  # records: one transaction, which other writers wait for
+MOST_OPTIMISTIC = 500  # of one that the client buffers, which is bounded
 LISTED = 20
 
 
@@ -60,12 +62,17 @@ def _deleted(s: Store[Any], target: Target) -> list[str]:
 
 
 def _found(s: Store[Any], prefix: str) -> tuple[list[str], str]:
-    """The names, `MOST` at most, and a digest of these records. Raises: Corrupt: one has damaged metadata."""
+    """The first names, and a digest of these records. Raises: Corrupt: one has damaged metadata."""
     digest, names = hashlib.sha256(), []
-    for record in s.records(prefix, limit=MOST):
+    for record in s.records(prefix, limit=_most(s)):
         digest.update(json.dumps([record.name, record.version]).encode())
         names.append(record.name)
     return names, digest.hexdigest()
+
+
+def _most(s: Store[Any]) -> int:
+    """How many records are deleted at a time."""
+    return MOST_OPTIMISTIC if s.opened.is_optimistic else MOST
 
 
 def _question(site: Site, s: Store[Any], namespace: str, prefix: str, error: Exception | None = None) -> Page:
@@ -84,9 +91,9 @@ def _question(site: Site, s: Store[Any], namespace: str, prefix: str, error: Exc
         site,
         "delete-prefix",
         about(Target(namespace, prefix, digest)),
-        element("p", button(f"Delete {_count(len(names))}", "danger"), " ", cancel),
+        element("p", button(f"Delete {counted(len(names), 'record')}", "danger"), " ", cancel),
     )
-    return _page(site, namespace, joined([*trailing, _listed(names), ask]), prefix, status)
+    return _page(site, namespace, joined([*trailing, _listed(names, _most(s)), ask]), prefix, status)
 
 
 def prefix_form(site: Site, namespace: str) -> Html:
@@ -97,20 +104,16 @@ def prefix_form(site: Site, namespace: str) -> Html:
     return form(site, "delete-prefix", about(Target(namespace, "")), field, ask)
 
 
-def _listed(names: list[str]) -> Html:
+def _listed(names: list[str], most: int) -> Html:
     items = [element("li", element("code", cut(name))) for name in names[:LISTED]]
     if len(names) > LISTED:
         items.append(element("li", f"… and {len(names) - LISTED:,} more"))
     whole = (
-        element("p", f"At most {MOST:,} are deleted at a time: these are the first in the order of their names.")
-        if len(names) == MOST
+        element("p", f"At most {most:,} are deleted at a time: these are the first in the order of their names.")
+        if len(names) == most
         else None
     )
-    return joined([element("p", f"{_count(len(names))} would be deleted:"), whole, element("ul", *items)])
-
-
-def _count(number: int) -> str:
-    return f"{number:,} record{'' if number == 1 else 's'}"
+    return joined([element("p", f"{counted(len(names), 'record')} would be deleted:"), whole, element("ul", *items)])
 
 
 def _page(site: Site, namespace: str, body: Html, prefix: str, status: int = 200) -> Page:

@@ -212,6 +212,36 @@ def test_forked_child_adds_only_its_own(s: Store[Any]) -> None:
     assert figures(s)[2] == 2
 
 
+def test_child_that_is_forked_while_the_file_is_locked_does_not_keep_it_locked(
+    s: Store[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activity_of(s).begin()
+    reads, writes = os.pipe()
+    children: list[int] = []
+
+    def forking(*args: Any) -> int:
+        child = os.fork()
+        if child == 0:
+            os.close(writes)
+            os.read(reads, 1)  # until the test has ended
+            os._exit(0)
+        children.append(child)
+        return activity_file.os.pwrite(*args)
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(activity_file, "write_at", forking)
+            s["b"] = 1
+            activity_of(s).add()
+        s["c"] = 1
+        assert figures(s)[2] == 2
+    finally:
+        os.close(writes)
+        for child in children:
+            os.waitpid(child, 0)
+        os.close(reads)
+
+
 def test_it_has_the_rights_of_its_database(path: Path, file: Path) -> None:
     with Store[Any](path) as s:
         path.chmod(0o640)

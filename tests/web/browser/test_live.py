@@ -19,6 +19,10 @@ pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings("ignore:.*sealed wit
 
 NOTICE = "return document.querySelector('#changed button') !== null"
 CONTENT = "return document.querySelector('main').textContent"
+LISTEN = """
+window.heard = []
+new EventSource(document.querySelector('main').dataset.live).onmessage = (event) => heard.push(JSON.parse(event.data))
+"""
 
 
 def opened(site: Any, namespace: str) -> Store[Any]:
@@ -62,8 +66,12 @@ def test_change_and_end_of_a_record_appear_on_its_page(browser: Browser, writabl
 def test_page_of_other_records_is_left_alone(browser: Browser, writable: Any) -> None:
     with opened(writable, "carts") as s:
         watched(browser, f"{writable.url}/namespace?namespace=carts&prefix=cart:1")
+        browser.run(LISTEN)  # to what the page listens to
+        browser.wait("second stream", lambda: browser.run("return heard.some((one) => one.kind === 'watching')"))
         s["other"] = 1
         s["cart:1"] = {"items": "seen"}  # what comes later has been noticed later
+        browser.wait("change", lambda: browser.run("return heard.length > 1"))
+        assert browser.run("return heard.map((one) => one.name ?? one.kind)") == ["watching", "cart:1"]
         browser.wait("notice of a change", lambda: browser.run(NOTICE))
 
 

@@ -248,12 +248,23 @@ def test_prefix_deletes_exactly_the_records_that_were_shown(site: Site, s: Store
 
 
 def test_prefix_deletes_so_many_at_a_time(site: Site, s: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("store.web.forms.prefixes.MOST", 3)
+    for name in ("MOST", "MOST_OPTIMISTIC"):
+        monkeypatch.setattr(f"store.web.forms.prefixes.{name}", 3)
     s.update({f"a{n}": n for n in range(5)})
     page = form_page(site, "delete", {"prefix": "a"})
     assert "At most 3 are deleted at a time" in page.body
     submit(site, "delete-prefix", forms_in(page.body)["delete-prefix"].sent())
     assert list(s) == ["a3", "a4"]
+
+
+@pytest.mark.slow
+def test_prefix_of_many_records_is_deleted_in_parts_that_the_engine_takes(site: Site, s: Store) -> None:
+    for part in range(2):
+        s.update({f"a{part}-{n}": n for n in range(600)})
+    while list(s.names("a", limit=1)):
+        form = forms_in(form_page(site, "delete", {"prefix": "a"}).body)["delete-prefix"]
+        found = submit(site, "delete-prefix", form.sent())
+        assert isinstance(found, Redirect), found.body
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 
 from store.web.history import MOST_NAME, MOST_TEXT, History
 
@@ -18,6 +19,20 @@ def test_state_that_is_seen_twice_is_kept_once(s):
     seen = history.of("", "a")
     assert [one.noticed for one in seen] == [1.0, 3.0, 4.0]
     assert [one.record and one.record.revision for one in seen] == [1, 2, None]
+
+
+def test_state_that_a_slow_page_tells_of_late_is_left_out(s):
+    history = History()
+    records = []
+    for number in range(3):
+        s["a"] = number
+        records.append(s.record("a"))
+    for record in (records[0], records[2], records[1]):
+        history.note("", "a", record, 1.0)
+    assert [one.record.revision for one in history.of("", "a")] == [1, 3]
+    made_again = dataclasses.replace(records[0], created=records[0].created + timedelta(seconds=1))
+    history.note("", "a", made_again, 2.0)
+    assert [one.record.revision for one in history.of("", "a")] == [1, 3, 1]
 
 
 def test_oldest_states_and_records_go_first(s):

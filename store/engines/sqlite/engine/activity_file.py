@@ -1,10 +1,12 @@
 """The file `<database>.activity`: what all processes did with the store, for a person who watches it.
 
-It is made when somebody watches (`begin`), and not before. A process that has the store open looks for it once a
-second, and adds what it has counted since the last time; one that cannot lock it then tries again a second later.
-Where there is no file, it starts to count anew, so that the first totals are not those of hours. Its
-layout: a name, a version, and five totals. It holds no data, is in no backup, and may be deleted at any time: then
-nothing is counted until somebody watches again.
+It is made when somebody watches (`begin`), and not before. A process that uses the store looks for it once a second,
+and adds what it has counted since the last time; one that cannot lock it then tries again a second later. A process
+that pauses adds its last counts with its next operation, or when it closes the store. Where there is no file, it
+starts to count anew, so that the first totals are not those of hours.
+
+Its layout: a name, a version, and five totals. It holds no data, is in no backup, and may be deleted at any time:
+then nothing is counted until somebody watches again.
 """
 
 from __future__ import annotations
@@ -89,12 +91,16 @@ class ActivityFile:
             # Not imported before there is such a file: it takes longer than `store get`.
             if not late("filelock:lock_descriptor", self._path)(number, blocking=False):
                 return
-            before = _totals_in(number)
-            new = [
-                (total + now - then) % _WRAP for total, now, then in zip(before, counted, self._added, strict=True)
-            ]
-            write_at(number, _TOTALS.pack(*new), len(HEADER))  # closing the file unlocks it
-            self._added = counted
+            try:
+                before = _totals_in(number)
+                new = [
+                    (total + now - then) % _WRAP
+                    for total, now, then in zip(before, counted, self._added, strict=True)
+                ]
+                write_at(number, _TOTALS.pack(*new), len(HEADER))
+                self._added = counted
+            finally:  # closing alone does not unlock it if a child that was forked meanwhile has it open too
+                late("filelock:unlock_descriptor", self._path)(number)
 
 
 def _counted(counters: Counters) -> Totals:

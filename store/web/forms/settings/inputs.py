@@ -162,7 +162,12 @@ class Flags:
         self._cls = cls
 
     def holds(self, plain: Any) -> bool:
-        return isinstance(plain, int) and not isinstance(plain, bool) and plain >= 0
+        if not isinstance(plain, int) or isinstance(plain, bool) or plain < 0:
+            return False
+        try:
+            return bool(self.plain(self.text(plain)) == plain)  # an IntFlag may have bits without a name
+        except ValueError:
+            return False
 
     def text(self, plain: Any) -> str:
         names = [one.name or "" for one in self._cls(plain)]
