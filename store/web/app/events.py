@@ -56,7 +56,7 @@ class Events:
                 subscription.add_unknown(watched.namespace)
 
         try:
-            async with self._feeds.subscribed(watched, client) as subscription:
+            async with self._feeds.subscribed(watched, client, query.get("seen")) as subscription:
                 text = stream(subscription, catch_up, self._until(query))
                 await StreamingResponse(text, media_type=MEDIA_TYPE)(scope, receive, send)
         except TooManyStreams:

@@ -84,9 +84,9 @@ class Feed:
         for one in self._subscriptions:
             one.begin()
 
-    def _deliver(self, change: Change | None) -> None:
+    def _deliver(self, change: Change | str) -> None:
         for one in self._subscriptions:
-            if change is None:
-                one.add_unknown()
+            if isinstance(change, str):
+                one.add_mark(change)
             else:
                 one.add(change)

@@ -36,11 +36,14 @@ class Feeds:
         self._is_closed = False
 
     @asynccontextmanager
-    async def subscribed(self, scope: Scope, client: str) -> AsyncIterator[Subscription]:
-        """The changes of some records, for a stream of that client. Raises: TooManyStreams."""
+    async def subscribed(self, scope: Scope, client: str, seen: str | None = None) -> AsyncIterator[Subscription]:
+        """The changes of some records, for a stream of that client; `seen` as in `Subscription`.
+
+        Raises: TooManyStreams.
+        """
         if self._is_closed or self._clients.total() >= MOST_STREAMS or self._clients[client] >= MOST_OF_CLIENT:
             raise TooManyStreams
-        feed, subscription = self._feed(scope), Subscription()
+        feed, subscription = self._feed(scope), Subscription(seen)
         self._clients[client] += 1
         feed.add(subscription)
         try:

@@ -33,12 +33,15 @@ class Scope:
 
 WHOLE_STORE = Scope(None)
 
+Deliver = Callable[[Change | str], None]
+"""Takes a change of a record; or the mark of the store after some, of which it is not known what they were."""
+
 
 class Source(Protocol):
     """Where changes come from. Made in the event loop; `watch` runs in a thread of its own."""
 
-    def watch(self, begin: Callable[[], None], deliver: Callable[[Change | None], None]) -> None:
-        """Call `begin` once changes are noticed, and `deliver` with each until `close`; None: it is not known which.
+    def watch(self, begin: Callable[[], None], deliver: Deliver) -> None:
+        """Call `begin` once changes are noticed, and `deliver` with each until `close`.
 
         Raises: StoreError, ValueError: the store cannot be watched.
         """
@@ -62,7 +65,7 @@ class RecordSource:
         self._watch: Watch[Any] | None = None
         self._is_closed = False
 
-    def watch(self, begin: Callable[[], None], deliver: Callable[[Change | None], None]) -> None:
+    def watch(self, begin: Callable[[], None], deliver: Deliver) -> None:
         try:
             self._run(begin, deliver)
         finally:
@@ -73,7 +76,7 @@ class RecordSource:
         if (watch := self._watch) is not None:
             watch.close()
 
-    def _run(self, begin: Callable[[], None], deliver: Callable[[Change | None], None]) -> None:
+    def _run(self, begin: Callable[[], None], deliver: Deliver) -> None:
         scope, site = self._scope, self._site
         names = None if scope.name is None else [scope.name]
         with site.within(self._namespace) as s:
@@ -102,7 +105,7 @@ class StoreSource:
         self._closed = threading.Event()
         self._commits.use(self._woken.set)
 
-    def watch(self, begin: Callable[[], None], deliver: Callable[[Change | None], None]) -> None:
+    def watch(self, begin: Callable[[], None], deliver: Deliver) -> None:
         try:
             seen = self._look()
             begin()
@@ -111,8 +114,8 @@ class StoreSource:
                 self._woken.wait(max(0.0, LOOK_SECONDS - self._rest))
                 self._woken.clear()  # before the look, so that a later commit wakes again
                 mark = self._look()
-                if mark not in (None, seen):
-                    deliver(None)
+                if mark is not None and mark != seen:
+                    deliver(mark)
                     seen = mark
         finally:
             self._commits.leave(self._woken.set)

@@ -20,7 +20,9 @@ class Subscription:
     "problem" is the last one, with a `message`: the records are not watched.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seen: str | None = None) -> None:
+        """`seen`: the mark of the whole store that the page shows."""
+        self._seen = seen
         self._pending: list[str] = []
         self._ready = asyncio.Event()
         self._has_ended = False
@@ -37,6 +39,12 @@ class Subscription:
             self._add(_event(kind=change.kind, name=change.name, namespace=change.namespace))
         else:
             self.add_unknown(change.namespace)
+
+    def add_mark(self, mark: str) -> None:
+        """Keep for the next batch that the store has changed, unless the page was made since then."""
+        if mark != self._seen:
+            self._seen = mark
+            self.add_unknown()
 
     def add_unknown(self, namespace: str | None = None) -> None:
         """Keep for the next batch that something has changed, in a namespace or in the store."""

@@ -191,6 +191,34 @@ def test_page_without_changes_is_left_alone(served: Served) -> None:
     served.run(main)
 
 
+def test_page_that_was_made_before_the_watch_looked_is_left_alone(
+    s: Store[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its stream joins a watch that notices only now what the page shows already."""
+    monkeypatch.setattr(sources, "LOOK_SECONDS", 3600)
+    served = Served(s)
+    wakes: list[Callable[[], object]] = []
+    use = served.site.commits.use
+    monkeypatch.setattr(served.site.commits, "use", lambda wake: (wakes.append(wake), use(wake)))
+
+    async def main() -> None:
+        async with served.stream(await served.page()) as first:
+            assert await first() == WATCHING
+            await asyncio.to_thread(written, s, "x", a=1)
+            async with served.stream(await served.page()) as second:
+                assert await second() == WATCHING
+                wakes[0]()
+                assert await first() == MANY
+                await asyncio.to_thread(written, s, "x", a=2)
+                wakes[0]()
+                assert await first() == await second() == MANY
+                served.feeds.end_streams()
+                with pytest.raises(StopAsyncIteration):
+                    await second()
+
+    served.run(main)
+
+
 def test_expiry_of_the_first_record_is_announced_without_a_commit(served: Served) -> None:
     served.s.put("a", 1, ttl=3600)
     served.s.put("b", 1, ttl=60)
