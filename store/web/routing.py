@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from store.display.html import joined
 from store.errors import StoreError
 from store.web.forms import PATHS, form_page
+from store.web.forms.done import done
 from store.web.pages.health import health_page
 from store.web.pages.overview import overview_page
 from store.web.pages.problem import missing_page, problem_page
@@ -33,6 +36,10 @@ def page_of(site: Site, path: str, query: Query) -> Page:
     if page is None and path not in PATHS:
         return missing_page(site)
     try:
-        return form_page(site, path, query) if page is None else page(site, query)
+        found = form_page(site, path, query) if page is None else page(site, query)
     except (StoreError, BadQuery) as exc:
         return problem_page(exc)
+    if "name" not in query:  # else it is about one record, and no place that the header leads to
+        found = replace(found, place=path)
+    said = done(site, query) if found.status == 200 else None
+    return found if said is None else replace(found, body=joined([said, found.body]))

@@ -78,6 +78,8 @@ class Page:
     """The pages above this one, as texts and addresses; the first page is left out."""
     live: Url | None = None
     """Where the events come from that tell that this page has changed (server-sent events), if there are any."""
+    place: str | None = None
+    """The path of this page, where it is one that the header may lead to."""
 
 
 @dataclass(frozen=True)

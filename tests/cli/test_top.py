@@ -158,6 +158,37 @@ def test_without_its_library_it_says_what_to_install(
     assert run("top", filled, "--json", "--interval", "0.01").code == 0
 
 
+def test_missing_library_is_said_before_the_store_is_opened(
+    fails: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "store.cli.top.frame", raising=False)
+    monkeypatch.delattr("store.cli.top.frame", raising=False)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    fails(1, "needs rich, which is not installed: pip install '.[cli]'", "top", tmp_path / "nothing.db")
+
+
+@pytest.mark.parametrize(("columns", "lines", "least"), [(40, 24, 1), (80, 24, 6), (120, 24, 10)])
+def test_lists_fill_the_terminal(path: Path, rich: None, columns: int, lines: int, least: int) -> None:
+    """Two lists stand beside each other in a terminal of 80 columns, which has too few lines for one below the other."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    from store.cli.top.frame import frame
+
+    with Store[Any](path) as s:
+        for number in range(20):
+            s.put(f"name {number:02}", number, ttl=100 + number)
+        sample = Sampler(s.opened, None).sample()
+    out = StringIO()
+    Console(file=out, width=columns).print(frame("app.db", sample, columns, lines))
+    drawn = out.getvalue().splitlines()
+    assert len(drawn) < lines and max(map(len, drawn)) <= columns
+    assert all(any(heading in line for line in drawn) for heading in ("largest", "newest", "soon to expire"))
+    assert sum(line.count("name ") for line in drawn) >= 3 * least
+
+
 @pytest.mark.parametrize("columns", [20, 40, 79, 120, 200])
 def test_no_line_is_wider_than_the_terminal(run: Any, path: Path, monkeypatch: Any, rich: None, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))

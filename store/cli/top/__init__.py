@@ -56,6 +56,8 @@ def top(path: str, namespace: str | None, interval: float, once: bool, as_object
     """
     if interval > MOST_SECONDS:
         raise usage_error(f"--interval is at most a day, not {interval:g} seconds")
+    if not as_object:
+        _drawing()  # what is missing is said before the store is opened
     with open_store(path, mode="r") as s:
         if as_object:
             click.echo(to_json(object_of(s.location, _after(s, namespace, interval))))

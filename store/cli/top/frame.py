@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import ceil
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -32,12 +33,14 @@ def frame(location: str, sample: Sample, width: int, height: int | None, hint: s
     """The sample in so many columns and lines; with no `height` all of its lists."""
     facts = [_facts(activity_facts(sample), width), _facts(storage_facts(sample), width)]
     lists = [(heading, rows) for heading, rows in record_lists(sample) if rows]
-    side_by_side = width >= LIST_WIDTH * len(lists)
-    rows = _room(height, sum(table.row_count for table in facts), len(lists), side_by_side=side_by_side)
+    beside = max(1, min(len(lists), width // LIST_WIDTH))
+    if height is None and beside < len(lists):
+        beside = 1  # there is room for all of their lines, and names are cut less
+    rows = _room(height, sum(table.row_count for table in facts), ceil(len(lists) / beside))
     tables = [_list(heading, found[:rows]) for heading, found in lists]
     parts: list[RenderableType] = [_title(location, sample, hint, width), *facts]
-    if tables:
-        parts += ["", _beside(tables)] if side_by_side else [part for table in tables for part in ("", table)]
+    for start in range(0, len(tables), beside):
+        parts += ["", _beside(tables[start : start + beside], beside)]
     return Group(*parts)
 
 
@@ -75,19 +78,18 @@ def _list(heading: str, rows: Sequence[tuple[str, str]]) -> Table:
     return grid
 
 
-def _beside(tables: Sequence[Table]) -> Table:
+def _beside(tables: Sequence[Table], columns: int) -> Table:
     grid = Table.grid(padding=(0, 1), expand=True)
-    for _ in tables:
+    for _ in range(columns):
         grid.add_column(ratio=1, vertical="top")
     grid.add_row(*tables)
     return grid
 
 
-def _room(height: int | None, taken: int, lists: int, *, side_by_side: bool) -> int | None:
-    """How many records each list may show; None: all."""
-    if height is None or not lists:
+def _room(height: int | None, taken: int, stacked: int) -> int | None:
+    """How many records each list may show, where so many stand one below another; None: all."""
+    if height is None or not stacked:
         return None
-    stacked = 1 if side_by_side else lists
     left = height - taken - LINES_AROUND - 2 * stacked  # a heading and a blank line each
     return max(LEAST_ROWS, left // stacked)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,12 @@ from datasette import Forbidden, NotFound, Response
 from datasette.utils import tilde_decode
 
 import store.web
-from store.display.html import Url, element, joined
+from store.display.html import Url
 from store.errors import LockTimeout, StoreNotFound
 from store.integrations.datasette.databases import NOT_OPENED, Place, Stores, place_of, stores_of
 from store.integrations.datasette.permissions import may_see
 from store.web.pages.layout import HEADERS, document
 from store.web.routing import page_of
-from store.web.site import Page
 
 STATIC = {
     "page.css": (Path(store.web.__file__).parent / "static", "text/css; charset=utf-8"),
@@ -86,14 +84,7 @@ async def _place(datasette: Any, request: Any) -> Place:
 def _rendered(stores: Stores, place: Place, path: str, query: dict[str, str], way_back: Url) -> tuple[int, str]:
     site = stores.site(place)
     shown = page_of(site, path, query)
-    return shown.status, document(site, _within_datasette(shown, place, way_back))
-
-
-def _within_datasette(shown: Page, place: Place, way_back: Url) -> Page:
-    """The page with the way back to Datasette."""
-    link = element("a", f"{place.name} in Datasette", href=way_back)
-    nav = element("nav", link, class_="pager", aria_label="Datasette")
-    return replace(shown, body=joined([shown.body, nav]))
+    return shown.status, document(site, shown, above=(f"{place.name} in Datasette", way_back))
 
 
 async def _refusal(datasette: Any, request: Any, error: Exception) -> Any:

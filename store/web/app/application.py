@@ -23,6 +23,7 @@ from store.web.app.feeds import Feeds
 from store.web.app.problems import problem_page
 from store.web.app.refusing import response_of
 from store.web.app.sources import WHOLE_STORE
+from store.web.forms.done import after
 from store.web.pages import marks
 from store.web.pages.layout import HEADERS, document
 from store.web.pages.query import BadQuery
@@ -118,7 +119,7 @@ class Views:
             return response_of(Refusal(exc.status, str(exc)))
         action = request.path_params["action"]
         async with self._may_write:
-            return await self._answer(lambda: forms.submit(self._site, action, fields))
+            return await self._answer(lambda: self._submitted(action, fields))
 
     async def has_changed(self, query: Mapping[str, str]) -> bool:
         """Whether a page, whose events that query asks for, would show something else by now."""
@@ -142,6 +143,11 @@ class Views:
             return self._sent(make())
         except Exception as exc:  # all become a page that says what to do
             return self._sent(problem_page(exc))
+
+    def _submitted(self, action: str, fields: Mapping[str, str]) -> Page | Redirect:
+        """The answer to a form; the page that it leads to says that the work is done."""
+        made = forms.submit(self._site, action, fields)
+        return Redirect(after(made.url, action)) if isinstance(made, Redirect) else made
 
     def _would_differ(self, query: Mapping[str, str]) -> bool:
         try:

@@ -40,12 +40,13 @@ def labelled(id_: str, label: Child, control: Html, problem: str | None = None, 
 
 
 def described(id_: str, problem: str | None = None, hint: str | None = None) -> dict[str, str | None]:
-    """The attributes that tie a control to its label, hint and problem."""
+    """The attributes that tie a control to its label, hint and problem. With a problem it takes the focus."""
     about = [f"{id_}-{part}" for part, given in (("hint", hint), ("problem", problem)) if given is not None]
     return {
         "id": id_,
         "aria_describedby": " ".join(about) or None,
         "aria_invalid": None if problem is None else "true",
+        "autofocus": None if problem is None else "",
     }
 
 

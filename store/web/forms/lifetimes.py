@@ -10,7 +10,7 @@ from store.display.units import age_text, seconds_of
 from store.mapping.store import Store
 from store.opened.sentinels import UNSET, Unset
 from store.rows.record import Record
-from store.web.forms.controls import trouble
+from store.web.forms.controls import described, trouble
 
 KEEP, NEVER, FOR = "keep", "never", "for"
 
@@ -35,10 +35,10 @@ def controls(record: Record | None, now: float, given: Mapping[str, str], proble
         value=given.get("ttl", ""),
         placeholder="seconds, or 30m, 2h, 7d",
         aria_label="Expires after",
+        **described("lifetime", problem),
     )
-    return element(
-        "fieldset", element("legend", "Expires"), *marks, after, problem and trouble(problem), class_="lifetime"
-    )
+    refused = None if problem is None else trouble(problem, id="lifetime-problem")
+    return element("fieldset", element("legend", "Expires"), *marks, after, refused, class_="lifetime")
 
 
 def seconds(fields: Mapping[str, str]) -> float | Unset | None:

@@ -32,9 +32,9 @@ WRITING = (("Settings", "settings"), ("New record", "set"))
 """Those of sites that write as well."""
 
 
-def document(site: Site, page: Page) -> str:
-    """A page as a whole document, to be sent with `HEADERS`."""
-    return f"<!doctype html>{element('html', _head(site, page), _body(site, page), lang='en')}"
+def document(site: Site, page: Page, above: tuple[str, Url] | None = None) -> str:
+    """A page as a whole document, to be sent with `HEADERS`. `above`: the way out of the pages, text and address."""
+    return f"<!doctype html>{element('html', _head(site, page), _body(site, page, above), lang='en')}"
 
 
 def _head(site: Site, page: Page) -> Html:
@@ -51,11 +51,11 @@ def _head(site: Site, page: Page) -> Html:
     )
 
 
-def _body(site: Site, page: Page) -> Html:
+def _body(site: Site, page: Page, above: tuple[str, Url] | None) -> Html:
     return element(
         "body",
         element("a", "Skip to the content", href=Url("#main"), class_="skip"),
-        _header(site, page),
+        _header(site, page, above),
         element("div", class_="changed", id="changed", role="status", aria_live="polite"),
         element(
             "main",
@@ -77,17 +77,24 @@ def _moved(site: Site) -> Html | None:
     return None if problem is None else notice("error", problem)
 
 
-def _header(site: Site, page: Page) -> Html:
-    steps = [element("a", where, href=url) for where, url in ((site.name, site.links.page()), *page.trail)]
+def _header(site: Site, page: Page, above: tuple[str, Url] | None) -> Html:
+    first = element("a", site.name, href=site.links.page(), class_="store")
+    outside = [] if above is None else [element("a", above[0], href=above[1])]
+    steps = [*outside, first, *(element("a", where, href=url) for where, url in page.trail)]
     trail = element("ol", *(element("li", step) for step in steps), class_="trail")
     all_places = (*PLACES, *WRITING) if site.writable else PLACES
-    places = [element("li", element("a", text, href=site.links.page(path))) for text, path in all_places]
+    places = [_place(site, page, text, path) for text, path in all_places]
     return element(
         "header",
         element("nav", trail, aria_label="Where this page is"),
         element("nav", element("ul", *places, class_="places"), aria_label="Pages of the store"),
         class_="top",
     )
+
+
+def _place(site: Site, page: Page, text: str, path: str) -> Html:
+    current = "page" if page.place == path else None
+    return element("li", element("a", text, href=site.links.page(path), aria_current=current))
 
 
 def _footer(site: Site, page: Page) -> Html:

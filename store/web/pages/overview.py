@@ -64,7 +64,9 @@ def _until(site: Site, found: _Found) -> str | None:
 
 def _parts(site: Site, found: _Found, *, is_first: bool) -> Iterator[Child]:
     if not found.namespaces and is_first:
-        yield notice("note", "The store is empty. Load this page again when a program has written to it.")
+        first = element("a", "Make the first record", href=site.links.page("set"))
+        offer = [" ", first, "."] if site.writable else []
+        yield notice("note", "The store is empty.", *offer)
     yield search_any(site, found.namespaces) if found.namespaces else None
     yield _guarded(lambda: _tiles(site, found))
     yield _remarks(found.survey)
@@ -146,7 +148,7 @@ def _spilled(ns: Namespace, found: Survey) -> Html:
     if not files:
         return element("span", "none", class_="muted")
     beside = size(sum(total.file_bytes for total in totals))
-    return joined([beside, element("span", f" in {counted(files, 'file')}", class_="muted")])
+    return joined([beside, " ", element("span", f"in {counted(files, 'file')}", class_="muted")])
 
 
 def _remarks(found: Survey) -> Html:
@@ -212,6 +214,8 @@ def _expiries(found: Survey) -> Html:
     most = max((count for _, count in found.expiries), default=0)
     if not most:
         return joined([])
+    if not any(count for _, count in found.expiries[:-1]):  # the last one is of those that never do
+        return section("Expiry", element("p", "No record expires."))
     rows: list[list[Child]] = [[label, number(count), bar(count, most, "time")] for label, count in found.expiries]
     table = listing(
         ("Expiry", "Records", "Share"),

@@ -66,10 +66,13 @@ def _seen(s: Store[Any], name: str) -> Look:
 def _parts(site: Site, s: Store[Any], seen: Look) -> Iterator[Html]:
     yield element("p", badge(seen.badge), " ", _SEALS.get(seen.badge, ""), class_="seal")
     yield section("Value", _value(seen))
+    change = record_forms(site, s, seen.record, seen.name)
     if seen.record is not None:
         metadata = section("Record", facts(_facts(site, seen.record)))
-        yield element("div", metadata, section("Content", content(s, seen.record, seen.problem)), class_="side")
-    yield joined([record_forms(site, s, seen.record, seen.name)])
+        bytes_of = section("Content", content(s, seen.record, seen.problem))
+        yield element("div", metadata, element("div", bytes_of, change, class_="stack"), class_="side")
+    else:
+        yield joined([change])
     yield revisions(site, s.namespace, seen.name)
     yield _neighbours(site, s, seen.name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from store.display.html import Html, element
-from store.web.pages.naming import fits, namespace_text
+from store.web.pages.naming import MOST_IN_LINKS, cut, fits, namespace_text
 from store.web.pages.query import Wanted
 from store.web.site import Site
 
@@ -31,7 +31,9 @@ def search(site: Site, asked: Wanted) -> Html:
 
 def search_any(site: Site, namespaces: Sequence[str]) -> Html:
     """The form on the first page, with a choice of namespaces."""
-    options = [element("option", namespace_text(one), value=one) for one in namespaces if fits(one)]
+    options = [
+        element("option", cut(namespace_text(one), MOST_IN_LINKS), value=one) for one in namespaces if fits(one)
+    ]
     choice = element("label", element("span", "Namespace"), element("select", *options, name="namespace"))
     return _form(site, choice, _prefix(""))
 

@@ -152,7 +152,16 @@
 
   // -- the beginning
 
+  // What a form has done is said once, and not when the page is loaded again.
+  function forgetDone() {
+    const url = new URL(location.href);
+    if (!url.searchParams.has("done")) return;
+    url.searchParams.delete("done");
+    history.replaceState(history.state, "", url);
+  }
+
   function begin() {
+    forgetDone();
     learnTime();
     countDown();
     watch();

@@ -151,6 +151,7 @@ def test_form_leads_to_a_page(asked: Callable[..., Answer], submitted: list[Any]
     assert answer.status == 303
     assert dict(answer.headers)["location"].startswith(f"/{TOKEN}/record?namespace=&name=a%2Fb%3Fc%26d")
     assert "x-other" not in dict(answer.headers)
+    assert dict(answer.headers)["location"].endswith("&done=set")
 
 
 def test_page_of_a_form_has_its_status(asked: Callable[..., Answer], submitted: list[Any]) -> None:

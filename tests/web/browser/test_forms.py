@@ -121,3 +121,44 @@ def test_settings_are_edited_in_a_form_of_their_types(browser: Browser, writable
         browser.follow("Save the changes")
         checked(browser, writable)
         assert (s["font_size"], s["notify"], s["tags"], s["theme"]) == (18, False, ["sale"], "dark")
+
+
+def test_what_was_done_is_said_once(browser: Browser, writable: Any) -> None:
+    with opened(writable) as s:
+        s["said"] = 1
+    show(browser, writable, "set", namespace="carts", name="said")
+    browser.write("Value", "2")
+    browser.follow("Set the value")
+    checked(browser, writable)
+    assert browser.text().startswith("said\n\nThe value was set.")
+    browser.open(browser.run("return location.href"))
+    assert "was set" not in browser.text()
+
+
+def test_refused_field_has_the_focus(browser: Browser, writable: Any) -> None:
+    show(browser, writable, "set", namespace="carts", name="focused")
+    browser.write("Value", "{not")
+    browser.follow("Set the value")
+    assert browser.run("return document.activeElement.name") == "value"
+
+
+def test_links_of_a_row_are_on_one_line(browser: Browser, writable: Any) -> None:
+    tops = """
+        const row = [...document.querySelectorAll('.records tbody tr')].find((it) => it.textContent.includes('shown_stores.Visitor'));
+        return [...row.querySelectorAll('td[data-label=Change] a')].map((it) => Math.round(it.getBoundingClientRect().top));
+    """
+    for width in (400, 1600):
+        browser.size(width)
+        show(browser, writable, "namespace", namespace="")
+        assert len(set(browser.run(tops))) == 1, width
+
+
+def test_long_names_fit(browser: Browser, writable: Any) -> None:
+    with opened(writable, "n" * 600) as s:
+        s["w" * 1500] = 1
+    try:
+        for path, query in (("", {}), ("namespace", {"namespace": "n" * 600}), ("record", {"namespace": "n" * 600, "name": "w" * 1500})):
+            show(browser, writable, path, **query)
+    finally:
+        with opened(writable, "n" * 600) as s:
+            s.clear()

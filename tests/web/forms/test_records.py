@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from browsed_forms import Form, forms_in
 
 from store import Store
 from store.web.forms import ACTIONS, PATHS, form_page, namespace_forms, record_forms, submit
+from store.web.forms.done import after
 from store.web.links import Links
 from store.web.routing import page_of
 from store.web.site import Page, Redirect, Site
@@ -306,3 +309,29 @@ def test_pages_that_only_show_have_no_forms(s: Store, path: str) -> None:
         refused(submit(site, action, {"target": '["", "x", null]', "value": "2"}), 403, "--write")
     assert record_forms(writer, s, s.record("x")) is not None
     assert s["x"] == 1
+
+
+@pytest.mark.parametrize("given", [{"value": "{not"}, {"value": "1", "lifetime": "for", "ttl": "tomorrow"}])
+def test_refused_field_takes_the_focus_and_names_its_reason(site: Site, given: dict[str, str]) -> None:
+    page = refused(submit(site, "set", opened(site, "set", name="x").sent(**given)), 400, "role=\"alert\"")
+    (control,) = re.findall(r"<(?:input|textarea)[^>]* autofocus[^>]*>", page.body)
+    (reason,) = re.findall(r'aria-describedby="([^"]+)"', control)
+    assert 'aria-invalid="true"' in control and f'id="{reason}"' in page.body
+    assert "autofocus" not in form_page(site, "set", {"name": "x"}).body
+
+
+def test_page_says_once_more_what_a_form_has_done(site: Site, s: Store) -> None:
+    s["x"] = 1
+    for action in ACTIONS:
+        url = urlsplit(after(site.links.record("", "x"), action))
+        page = page_of(site, "record", dict(parse_qsl(url.query, keep_blank_values=True)))
+        assert page.status == 200 and page.body.startswith('<p class="notice good"'), action
+    assert after(site.links.page(), "other") == site.links.page()
+
+
+def test_page_says_of_nothing_that_it_was_done(site: Site, s: Store) -> None:
+    s["x"] = 1
+    reading = Site(s, Links("/token"))
+    for shown, query in ((site, {"name": "x"}), (site, {"name": "x", "done": "<b>"}), (reading, {"name": "x", "done": "set"})):
+        assert "notice good" not in page_of(shown, "record", query).body
+    assert "notice good" not in page_of(site, "record", {"name": "gone", "done": "set"}).body

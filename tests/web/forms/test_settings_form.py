@@ -17,6 +17,7 @@ from store import Store, settings
 from store.web.forms import form_page, namespace_forms, submit
 from store.web.forms.settings.inputs import Flags
 from store.web.links import Links
+from store.web.routing import page_of
 from store.web.site import Page, Redirect, Site
 
 
@@ -332,3 +333,8 @@ def test_number_of_too_many_digits_does_not_stop_the_form(s: Store, schemas: tup
         stored.update({"size": 10**10_000, "theme": "light"})
     page = form_page(Site(s, Links("/token"), writable=True, schemas=schemas), "settings", {"namespace": "settings"})
     assert page.status == 200 and "size" in page.body and "light" in page.body
+
+
+def test_page_without_settings_says_how_there_are_some(s: Store) -> None:
+    body = page_of(Site(s, Links("/t"), writable=True), "settings", {}).body
+    assert "No settings are stored here." in body and "<code>store settings set</code>" in body and "--settings" in body

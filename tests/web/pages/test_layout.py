@@ -10,7 +10,7 @@ from page_reading import read
 
 import store.web
 from store import Store
-from store.display.html import element
+from store.display.html import Url, element
 from store.web.links import Links
 from store.web.pages import layout
 from store.web.pages.prose import prose
@@ -87,3 +87,26 @@ def test_backquotes_mark_commands(given, codes):
     made = read(prose(given))
     assert [one.text for one in made.each("code")] == codes
     assert made.text.replace("`", "") == given.replace("`", "")
+
+
+@pytest.mark.parametrize(("path", "current"), [("", "Overview"), ("health", "Health"), ("settings", "Settings"), ("set", "New record")])
+def test_header_marks_the_page_that_is_open(s, clock, path, current):
+    site = Site(s, Links("/t"), writable=True, clock=clock)
+    header = read(layout.document(site, page_of(site, path, {}))).one("header")
+    assert [link.text for link in header.each("a") if link.get("aria-current") == "page"] == [current]
+
+
+def test_header_marks_no_place_on_other_pages(s, clock):
+    s["a"] = 1
+    site = Site(s, Links("/t"), writable=True, clock=clock)
+    for path, query in (("namespace", {}), ("record", {"name": "a"}), ("set", {"name": "a"}), ("nowhere", {})):
+        header = read(layout.document(site, page_of(site, path, query))).one("header")
+        assert [link.text for link in header.each("a") if link.get("aria-current")] == []
+
+
+def test_way_out_of_the_pages_comes_first(path, clock):
+    with Store(path, clock=clock) as s:
+        site = Site(s, Links("/t"), clock=clock)
+        shown = read(layout.document(site, page_of(site, "health", {}), above=("app in Datasette", Url("/app"))))
+    steps = [(link.text, link["href"]) for link in shown.one("ol", "trail").each("a")]
+    assert steps == [("app in Datasette", "/app"), ("app.db", "/t/")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from page_reading import Node, asked_by, rows_of
+from page_reading import Node, asked_by, read, rows_of
 
 from store import Store
 from store.care import survey as surveying
@@ -147,3 +147,22 @@ def test_long_names_of_records_are_in_no_address(s):
     s.update({f"{n:02}{'a' * 10_000}": n for n in range(60)})
     body = page_of(Site(s, Links("/token")), "namespace", {"namespace": ""}).body
     assert "too long for an address" in body and "a" * 1000 not in body
+
+
+def test_expiry_is_one_sentence_where_nothing_expires(s, show):
+    s["a"] = 1
+    (section,) = [one for one in show().each("section") if one.one("h2").text == "Expiry"]
+    assert section.each("table") == [] and "No record expires." in section.text
+
+
+def test_long_namespace_is_cut_in_the_choice(s, show):
+    with s.within("n" * 600) as other:
+        other["a"] = 1
+    (option,) = show().each("option")
+    assert option["value"] == "n" * 600 and len(option.text) == 80
+
+
+def test_empty_store_offers_its_first_record(s, clock):
+    for writable in (False, True):
+        page = read(page_of(Site(s, Links("/t"), writable=writable, clock=clock), "", {}).body)
+        assert [link["href"] for link in page.each("a") if "first record" in link.text] == (["/t/set"] if writable else [])

@@ -33,6 +33,10 @@ class Outcome(NamedTuple):
     typed: Mapping[str, Typed]
 
 
+_NOTHING = (
+    "No settings are stored here. A program stores them, or `store settings set`. Of a class of settings, "
+    "`store web --write --settings module:Class` makes a form."
+)
 NOTHING_SENT = Outcome(200, "", {}, {})
 
 
@@ -44,7 +48,7 @@ def page_of_settings(site: Site, s: Store[Any], schema: type | None, outcome: Ou
         _classes(site, s.namespace, schema),
         trouble(outcome.problem) if outcome.problem else None,
         _left_over(entries, outcome),
-        _form(site, s, schema, entries, outcome) if entries else notice("note", "No settings are stored here."),
+        _form(site, s, schema, entries, outcome) if entries else notice("note", _NOTHING),
         None if schema is None else _unknown(site, s, schema),
     ]
     trail = (namespace_step(site, s.namespace),)
