@@ -119,6 +119,9 @@ class Changes(Protocol):
     def watch(self, namespace: str) -> Monitor:
         """The monitor of a namespace. Raises: StorageError: changes cannot be seen on this file."""
 
+    def watch_all(self) -> CommitMonitor:
+        """The monitor of all namespaces. Raises: StorageError: changes cannot be seen on this file."""
+
     def version_of(self, namespace: str) -> object:
         """A version that differs after each change of the namespace, for `Check`.
 
@@ -127,8 +130,8 @@ class Changes(Protocol):
         """
 
 
-class Monitor(Protocol):
-    """Detects commits and lists the current records. It never waits.
+class CommitMonitor(Protocol):
+    """Detects commits. It never waits.
 
     Safe across threads; in a forked child it is not to be used.
 
@@ -146,6 +149,12 @@ class Monitor(Protocol):
     def version(self) -> object:
         """Equal to the previous one only if nothing was committed in between."""
 
+    def close(self) -> None: ...
+
+
+class Monitor(CommitMonitor, Protocol):
+    """Detects commits in a namespace, and lists its current records."""
+
     def since(self, version: object) -> set[str] | None:
         """The names that may have changed since that version; None: unknown, so any may have."""
 
@@ -157,8 +166,6 @@ class Monitor(Protocol):
 
     def headers(self, names: Sequence[str], now: float) -> list[Header]:
         """Those of these names that have not expired, in name order."""
-
-    def close(self) -> None: ...
 
 
 class CachedReads(Protocol):

@@ -30,10 +30,11 @@ class Links:
         """The page of checks; with `check`, the number of the checks so far, it runs the next one."""
         return self.page("health", check=check)
 
-    def events(self, namespace: str, **query: str | int | None) -> Url:
-        """Where the changes of records are sent from, as server-sent events.
+    def events(self, namespace: str | None, **query: str | int | None) -> Url:
+        """Where the changes of records are sent from, as server-sent events; None: those of the whole store.
 
         `query`: the `name` of the record, or what `namespace` takes; `seen` is the mark of what a page shows of them.
+        Of the whole store `until` is the Unix time when the first record expires.
         """
         return self.page("events", namespace=namespace, **query)
 

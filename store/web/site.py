@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from store.display.html import Html, Url
 from store.mapping.store import Store
 from store.opened.arguments import public
 from store.system.clock import wall_clock
+from store.web.commits import Commits
 from store.web.health import Health
 from store.web.history import History
 from store.web.links import Links
@@ -54,7 +56,12 @@ class Site:
         with self.store.within(namespace, cache_bytes=0) as inner:
             yield inner
 
-    def events(self, namespace: str, **query: str | int | None) -> Url | None:
+    @cached_property
+    def commits(self) -> Commits:
+        """Whether anything was committed to the store."""
+        return Commits(self.store)
+
+    def events(self, namespace: str | None, **query: str | int | None) -> Url | None:
         """Where the events of records come from (`Links.events`); None if the application sends none."""
         return self.links.events(namespace, **query) if self.live else None
 

@@ -144,6 +144,9 @@ class MemoryChanges:
         self._handle.check_open()
         return MemoryMonitor(self._handle, namespace)
 
+    def watch_all(self) -> MemoryMonitor:
+        return self.watch("")  # its version is that of the store
+
 
 class MemoryMonitor:
     """The contract `Monitor`."""

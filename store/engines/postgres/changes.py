@@ -11,7 +11,7 @@ that, the server's start and a count that goes backwards show it. After any of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -44,8 +44,14 @@ class Snapshot(NamedTuple):
         return cls(int(oldest), int(last), f"{{{running}}}")
 
 
+NO_SNAPSHOT = Snapshot(0, 0, "{}")
+
+
 class Version:
-    """A state of a namespace; equal to itself alone. Its snapshot is renewed while nothing is committed there."""
+    """A state of a namespace or of the store; equal to itself alone.
+
+    Its snapshot is renewed while nothing is committed there.
+    """
 
     def __init__(self, epoch: tuple[object, ...], snapshot: Snapshot) -> None:
         self.epoch = epoch
@@ -68,6 +74,10 @@ class PostgresChanges:
         self._handle.check_open()
         return PostgresMonitor(self._handle, self._listening, self._statements, namespace)
 
+    def watch_all(self) -> PostgresCommitMonitor:
+        self._handle.check_open()
+        return PostgresCommitMonitor(self._handle, self._listening, self._statements)
+
     def version_of(self, namespace: str) -> object:
         raise Unsupported(
             "the engine 'postgresql' holds transactions open, and needs no versions of namespaces",
@@ -76,44 +86,104 @@ class PostgresChanges:
         )
 
 
+class Attached:
+    """The part that monitors have in common: how one runs statements, and is woken."""
+
+    def __init__(self, handle: Handle, listening: Listening, namespace: str) -> None:
+        self.wake: Wake = _nothing
+        self._handle = handle
+        self._listening = listening
+        self._number: int | None = listening.attach(namespace, self._ring)
+
+    def run(self, statement: str, values: Sequence[Any]) -> tuple[int, list[Any]]:
+        """As `Listening.run`. Raises: StoreClosed: the monitor or the store was closed."""
+        self._handle.check_open()
+        number = self._number
+        if number is None:
+            raise StoreClosed(f"the watch on {self._handle.location} was closed; watch it again")
+        return self._listening.run(number, statement, values)
+
+    def close(self) -> None:
+        number, self._number = self._number, None
+        if number is not None:
+            self._listening.detach(number)
+
+    def _ring(self) -> None:
+        self.wake()
+
+
+class Versions:
+    """The versions of what a statement looks at. `values` makes its values of the last snapshot and its text."""
+
+    def __init__(self, attached: Attached, statement: str, values: Callable[[Snapshot, str], Sequence[Any]]) -> None:
+        self.last: Version | None = None
+        self._text = ""
+        self._attached = attached
+        self._statement = statement
+        self._values = values
+        self._restarts = 0
+
+    def look(self) -> Version:
+        """The version now: the last one, if nothing was committed since."""
+        before = self.last
+        seen = NO_SNAPSHOT if before is None else before.snapshot
+        number, (row,) = self._attached.run(self._statement, self._values(seen, self._text))
+        self._text, is_standby, began, tables, trimmed, is_changed = row
+        snapshot = Snapshot.parse(self._text, is_standby)
+        if snapshot.last < seen.last:
+            self._restarts += 1
+        epoch = (number, began, tables, self._restarts)
+        if before is not None and before.epoch == epoch and not is_changed and before.is_newer_than(trimmed):
+            before.snapshot = snapshot
+            return before
+        self.last = version = Version(epoch, snapshot)
+        return version
+
+
+class PostgresCommitMonitor:
+    """The contract `CommitMonitor` of all namespaces, on the connection that all watches of the process share."""
+
+    def __init__(self, handle: Handle, listening: Listening, statements: ChangeStatements) -> None:
+        self._attached = Attached(handle, listening, "")  # a notification is of any namespace
+        self._versions = Versions(
+            self._attached, statements.look_all, lambda seen, text: (str(seen.last), seen.running, text)
+        )
+
+    def wake_by(self, wake: Wake) -> None:
+        self._attached.wake = wake
+
+    def version(self) -> Version:
+        return self._versions.look()
+
+    def close(self) -> None:
+        self._attached.close()
+
+
 class PostgresMonitor:
     """The contract `Monitor`, on the connection that all watches of the process share."""
 
     def __init__(self, handle: Handle, listening: Listening, statements: ChangeStatements, namespace: str) -> None:
-        self._handle = handle
-        self._listening = listening
+        self._attached = Attached(handle, listening, namespace)
+        self._versions = Versions(
+            self._attached, statements.look, lambda seen, _: (namespace, str(seen.last), seen.running)
+        )
         self._statements = statements
         self._rows = handle.sessions.statements
         self._namespace = namespace
-        self._version: Version | None = None
-        self._restarts = 0
-        self._wake: Wake = _nothing
-        self._number: int | None = listening.attach(namespace, self._ring)
 
     def wake_by(self, wake: Wake) -> None:
-        self._wake = wake
+        self._attached.wake = wake
 
     def version(self) -> Version:
-        before = self._version
-        last, running = ("0", "{}") if before is None else (str(before.snapshot.last), before.snapshot.running)
-        number, (row,) = self._run(self._statements.look, (self._namespace, last, running))
-        text, is_standby, began, foreign, trimmed, is_changed = row
-        snapshot = Snapshot.parse(text, is_standby)
-        if before is not None and snapshot.last < before.snapshot.last:
-            self._restarts += 1
-        epoch = (number, began, foreign, self._restarts)
-        if before is not None and before.epoch == epoch and not is_changed and before.is_newer_than(trimmed):
-            before.snapshot = snapshot
-            return before
-        self._version = version = Version(epoch, snapshot)
-        return version
+        return self._versions.look()
 
     def since(self, version: object) -> set[str] | None:
-        now = self._version
+        now = self._versions.last
         if not isinstance(version, Version) or now is None or version.epoch != now.epoch:
             return None
-        oldest, last, running = version.snapshot
-        number, rows = self._run(self._statements.since, (self._namespace, str(last), running, str(oldest)))
+        seen = version.snapshot
+        values = self._namespace, str(seen.last), seen.running, str(seen.oldest)
+        number, rows = self._attached.run(self._statements.since, values)
         names = {name for (name,) in rows}
         if None in names or len(names) > MOST_NAMES or number != now.epoch[0]:
             return None
@@ -134,22 +204,10 @@ class PostgresMonitor:
         return sorted((header for header in found if not has_expired(header, now)), key=_name)
 
     def close(self) -> None:
-        number, self._number = self._number, None
-        if number is not None:
-            self._listening.detach(number)
-
-    def _ring(self) -> None:
-        self._wake()
+        self._attached.close()
 
     def _made(self, fields: Fields, statement: str, values: Sequence[Any]) -> list[Any]:
-        return [made(fields, row) for row in self._run(statement, values)[1]]
-
-    def _run(self, statement: str, values: Sequence[Any]) -> tuple[int, list[Any]]:
-        self._handle.check_open()
-        number = self._number
-        if number is None:
-            raise StoreClosed(f"the watch on {self._handle.location} was closed; watch it again")
-        return self._listening.run(number, statement, values)
+        return [made(fields, row) for row in self._attached.run(statement, values)[1]]
 
 
 def _nothing() -> None:

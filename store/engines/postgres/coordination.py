@@ -10,6 +10,7 @@ from store.engines.postgres.location import Location
 KEPT = "interval '1 hour'"  # how long a change stays, and the fence of a lock that nobody holds
 TRIMMED_AT_ONCE = 10_000
 MOST_NAMES = 10_000  # that `since` names one by one; more are read again as a whole
+MOST_SPACES = 1000  # changed namespaces that `look_all` asks for one by one; of more it reads the table as a whole
 
 # Of rows that one statement sees, only those that another cluster wrote have a number beyond its snapshot: a dump
 # takes the numbers along.
@@ -32,6 +33,23 @@ class ChangeStatements:
             f"(SELECT xid::text FROM {changes} c WHERE namespace = $1 AND {_FOREIGN} ORDER BY c.xid DESC LIMIT 1), "
             f"(SELECT xid::text FROM {trimmed} WHERE {_OURS}), "
             f"EXISTS (SELECT 1 {new[0]}) OR EXISTS (SELECT 1 {new[1]}) WHERE {same}"
+        )
+        # Of all namespaces, with the snapshot ($1, $2) and its text ($3). The only index with `xid` begins with the
+        # namespace, so each namespace in the table is looked up in it. A restored dump has another file of the table.
+        # A primary whose snapshot is the same has committed nothing; the text of a standby's does not tell.
+        behind, late = (f"xid >= $1::xid8 AND {_OURS}", "xid = ANY($2::xid8[])")
+        self.look_all = (
+            f"WITH RECURSIVE spaces (namespace) AS ((SELECT namespace FROM {changes} WHERE namespace IS NOT NULL ORDER BY namespace LIMIT 1) "
+            f"UNION ALL SELECT (SELECT c.namespace FROM {changes} c WHERE c.namespace > s.namespace ORDER BY c.namespace LIMIT 1) "
+            "FROM spaces s WHERE s.namespace IS NOT NULL), "
+            f"few AS MATERIALIZED (SELECT namespace FROM spaces WHERE namespace IS NOT NULL LIMIT {MOST_SPACES + 1}) "
+            "SELECT pg_current_snapshot()::text, pg_is_in_recovery(), extract(epoch FROM pg_postmaster_start_time())::float8, "
+            f"pg_relation_filenode('{changes}'::regclass)::text, (SELECT xid::text FROM {trimmed} WHERE {_OURS}), "
+            "CASE WHEN NOT pg_is_in_recovery() AND pg_current_snapshot()::text = $3::text THEN false "
+            f"WHEN (SELECT count(*) FROM few) > {MOST_SPACES} "
+            f"THEN EXISTS (SELECT 1 FROM {changes} WHERE namespace IS NOT NULL AND (({behind}) OR {late})) "
+            f"ELSE EXISTS (SELECT 1 FROM few WHERE EXISTS (SELECT 1 FROM {changes} c WHERE c.namespace = few.namespace AND {behind}) "
+            f"OR EXISTS (SELECT 1 FROM {changes} c WHERE c.namespace = few.namespace AND {late})) END WHERE {same}"
         )
         # NULL: any name may have changed, by `clear` or because changes since then ($4) are trimmed.
         self.since = (

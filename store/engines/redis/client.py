@@ -28,6 +28,7 @@ FIRST_PAUSE, LAST_PAUSE = 0.002, 0.1  # seconds between two attempts
 LEAST_ATTEMPT_SECONDS = 0.5  # for the last one, which may begin just before the deadline
 GRACE_SECONDS = 1.0  # by which a server that waits for replicas may answer late: it looks ten times a second
 SHORT_SECONDS = ANSWER_SECONDS - 1  # where less is left, an attempt waits for no longer than that
+RUN_AT_ONCE = 64  # scripts that are sent together: those of other clients come in between
 Command = Sequence[bytes | str | int | float]
 Followers = Callable[[float], Sequence[Command]]
 """Commands that are sent with a script on its connection, for the seconds that are left."""
@@ -90,6 +91,27 @@ class Client:
         return self._until(
             deadline, key, lambda conn, _, asking, left: _exchange(conn, chunks, None, asking, left), is_once=False
         )
+
+    def run_all(self, script: Script, keys: Sequence[tuple[bytes, ...]]) -> list[Any]:
+        """The answers of a script that only reads, for each of those keys, by few exchanges with each node.
+
+        Raises: redis.RedisError, RedisClusterException, OSError: of any of them; nothing is repeated.
+        """
+        by_node: dict[Node, list[int]] = {}
+        for place, names in enumerate(keys):
+            by_node.setdefault(self.topology.node_of(names[0]), []).append(place)
+        found: list[Any] = [None] * len(keys)
+        for node, places in by_node.items():
+            for start in range(0, len(places), RUN_AT_ONCE):
+                some = places[start : start + RUN_AT_ONCE]
+                try:
+                    answers = _on(node, node.take(), lambda conn: _answers(conn, script, [keys[at] for at in some]))  # noqa: B023
+                except DRIVER_ERRORS as exc:
+                    self._after(exc, node)
+                    raise
+                for place, answer in zip(some, answers, strict=True):
+                    found[place] = answer
+        return found
 
     def _until(self, deadline: float, key: bytes, exchange: Callable[..., Any], *, is_once: bool) -> Any:
         is_again, pause = False, FIRST_PAUSE
@@ -165,6 +187,18 @@ def _exchange(conn: Any, command: list[bytes], after: Followers | None, asking: 
     if isinstance(answers[0], BaseException):
         raise answers[0]
     return answers[0] if after is None else answers
+
+
+def _answers(conn: Any, script: Script, keys: Sequence[tuple[bytes, ...]]) -> list[Any]:
+    """The answers of a script for each of those keys. Raises: the first error among them."""
+    commands = [packed((b"SCRIPT", b"LOAD", script.text)), *(script.command(one, ()) for one in keys)]
+    conn.send_packed_command([chunk for command in commands for chunk in command])
+    end = steady_clock() + ANSWER_SECONDS
+    _, *answers = [_answer(conn, end) for _ in commands]
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers
 
 
 def _answer(conn: Any, end: float) -> Any:

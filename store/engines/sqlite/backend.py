@@ -118,6 +118,9 @@ class SqliteChanges:
 
         return SqliteMonitor(self._handle.engine, namespace)
 
+    def watch_all(self) -> SqliteMonitor:
+        return self.watch("")  # its version is that of the file
+
     def version_of(self, namespace: str) -> object:
         return supported(None, "sqlite", "versions of namespaces, since transactions are held")
 

@@ -22,6 +22,7 @@ from store.web.app.events import Events
 from store.web.app.feeds import Feeds
 from store.web.app.problems import problem_page
 from store.web.app.refusing import response_of
+from store.web.app.sources import WHOLE_STORE
 from store.web.pages import marks
 from store.web.pages.layout import HEADERS, document
 from store.web.pages.query import BadQuery
@@ -36,9 +37,9 @@ FOLDER = Path(routing.__file__).parent / "static"
 
 def application(site: Site, door: Door, feeds: Feeds) -> ASGIApp:
     """The pages of a site as an ASGI application. `site.links` begin with the token of the door."""
-    views = Views(site)
+    views = Views(site, feeds)
     routes = [
-        Route("/events", Events(feeds, views.has_changed), methods=["GET"]),
+        Route("/events", Events(feeds, views.has_changed, site.clock), methods=["GET"]),
         Route("/static/{file}", views.static),
         Route("/do/{action}", views.act, methods=["POST"]),
         Route("/{path:path}", views.page),
@@ -94,8 +95,9 @@ async def _ended_quietly(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
 class Views:
     """The endpoints of one site."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, feeds: Feeds) -> None:
         self._site = site
+        self._feeds = feeds
         self._static = {file: (FOLDER / file).read_bytes() for file in STATIC}
         self._free = asyncio.Semaphore(MOST_PAGES)
         self._may_write = asyncio.Semaphore(MOST_WRITES)
@@ -103,7 +105,10 @@ class Views:
     async def page(self, request: Request) -> Response:
         """A page, as `routing.page_of` makes it."""
         path, query = request.path_params["path"], dict(request.query_params)
-        return await self._answer(lambda: routing.page_of(self._site, path, query))
+        if path or not self._site.live:
+            return await self._answer(lambda: routing.page_of(self._site, path, query))
+        async with self._feeds.kept(WHOLE_STORE):
+            return await self._answer(lambda: routing.page_of(self._site, path, query))
 
     async def act(self, request: Request) -> Response:
         """The answer to a form."""

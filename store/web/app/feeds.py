@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from store.web.app.feed import Feed, Scope
+from store.web.app.feed import Feed
+from store.web.app.sources import Scope
 from store.web.app.subscription import Subscription
 from store.web.site import Site
 
@@ -35,11 +36,14 @@ class Feeds:
         self._is_closed = False
 
     @asynccontextmanager
-    async def subscribed(self, scope: Scope, client: str) -> AsyncIterator[Subscription]:
-        """The changes of some records, for a stream of that client. Raises: TooManyStreams."""
+    async def subscribed(self, scope: Scope, client: str, seen: str | None = None) -> AsyncIterator[Subscription]:
+        """The changes of some records, for a stream of that client; `seen` as in `Subscription`.
+
+        Raises: TooManyStreams.
+        """
         if self._is_closed or self._clients.total() >= MOST_STREAMS or self._clients[client] >= MOST_OF_CLIENT:
             raise TooManyStreams
-        feed, subscription = self._feed(scope), Subscription()
+        feed, subscription = self._feed(scope), Subscription(seen)
         self._clients[client] += 1
         feed.add(subscription)
         try:
@@ -48,7 +52,27 @@ class Feeds:
             feed.remove(subscription)
             self._clients[client] -= 1
             self._clients += Counter()  # forgets clients without streams
-            asyncio.get_running_loop().call_later(self._linger, self._end_unused, scope, feed)
+            self._let_linger(scope, feed)
+
+    @asynccontextmanager
+    async def kept(self, scope: Scope) -> AsyncIterator[None]:
+        """Watch some records while a page of them is made, and a little longer, until its stream begins."""
+        try:
+            feed = None if self._is_closed else self._feed(scope)
+        except TooManyStreams:
+            feed = None  # the stream will be refused too
+        if feed is None:
+            yield
+            return
+        feed.pages += 1
+        try:
+            yield
+        finally:
+            feed.pages -= 1
+            self._let_linger(scope, feed)
+
+    def _let_linger(self, scope: Scope, feed: Feed) -> None:
+        asyncio.get_running_loop().call_later(self._linger, self._end_unused, scope, feed)
 
     def _feed(self, scope: Scope) -> Feed:
         """The watch of some records, a new one if there is none. Raises: TooManyStreams."""

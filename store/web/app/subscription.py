@@ -16,11 +16,13 @@ class Subscription:
 
     Each event's data is a JSON object. First comes the `kind` "watching": what changes from now on is sent. A change
     has the `kind` "set", "deleted" or "expired", its `name` and `namespace`; "many" are changes whose names are not
-    known: more than are kept, or earlier ones than the first event.
+    known: more than are kept, earlier ones than the first event, or any of the whole store.
     "problem" is the last one, with a `message`: the records are not watched.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seen: str | None = None) -> None:
+        """`seen`: the mark of the whole store that the page shows."""
+        self._seen = seen
         self._pending: list[str] = []
         self._ready = asyncio.Event()
         self._has_ended = False
@@ -36,12 +38,18 @@ class Subscription:
         if len(self._pending) < MOST_PENDING and len(change.name) <= MOST_NAME:
             self._add(_event(kind=change.kind, name=change.name, namespace=change.namespace))
         else:
-            del self._pending[MOST_PENDING:]
             self.add_unknown(change.namespace)
 
-    def add_unknown(self, namespace: str) -> None:
-        """Keep for the next batch that something has changed."""
-        self._add(_event(kind="many", namespace=namespace))
+    def add_mark(self, mark: str) -> None:
+        """Keep for the next batch that the store has changed, unless the page was made since then."""
+        if mark != self._seen:
+            self._seen = mark
+            self.add_unknown()
+
+    def add_unknown(self, namespace: str | None = None) -> None:
+        """Keep for the next batch that something has changed, in a namespace or in the store."""
+        del self._pending[MOST_PENDING:]
+        self._add(_event(kind="many") if namespace is None else _event(kind="many", namespace=namespace))
 
     def end(self, problem: str | None = None) -> None:
         """Let the stream end after the pending events; `problem` says why, if something is wrong."""

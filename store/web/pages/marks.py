@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
 from store.engines.contract import Fields
-from store.errors import RecordError, StorageError
+from store.errors import RecordError, StorageError, StoreError
 from store.opened.namespace import Namespace
 from store.rows.row import Header, has_expired
 from store.web.pages.opening import opened
@@ -38,6 +38,14 @@ def record_mark(ns: Namespace, name: str) -> str:
     return mark_of(header for header in found if not has_expired(header, now))
 
 
+def store_mark(site: Site) -> str:
+    """The mark of the whole store, taken before a page reads it; "" if there is none now: the stream says why."""
+    try:
+        return site.commits.mark()
+    except StoreError:
+        return ""
+
+
 def has_changed(site: Site, query: Mapping[str, str]) -> bool:
     """Whether a page would show other records by now: `query` is that of its events (`Links.events`).
 
@@ -45,6 +53,8 @@ def has_changed(site: Site, query: Mapping[str, str]) -> bool:
     """
     if "seen" not in query:
         return False
+    if "namespace" not in query:
+        return store_mark(site) != query["seen"]
     with opened(site, name_of(query, "namespace")) as s:
         if "name" in query:
             return record_mark(s.opened, name_of(query, "name")) != query["seen"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from store.care.survey import MOST_NAMESPACES, Share, Survey, survey
 from store.display.html import Child, Html, element, joined
@@ -12,6 +13,7 @@ from store.opened.namespace import Namespace
 from store.rows.record import Record
 from store.system.clock import steady_clock
 from store.web.pages.health import status_text
+from store.web.pages.marks import store_mark
 from store.web.pages.naming import cut, namespace_link, next_link, record_link
 from store.web.pages.query import name_of
 from store.web.pages.revisions import recent
@@ -35,18 +37,29 @@ class _Found:
     """The namespace before the next page; None: this page is the last."""
     counts: dict[str, int]
     """Exact numbers of records, of the namespaces that could be counted."""
+    next_expiry: float
+    """When the first of the records expires that were read or counted; infinite: none does."""
 
 
 def overview_page(site: Site, query: Mapping[str, str]) -> Page:
     """Counts and sizes, and the way to each namespace; `after` in the query is the one before the first."""
     ns = site.store.opened
     after = name_of(query, "after") if "after" in query else None
+    seen = store_mark(site) if site.live else None
     figures_of = survey(ns)
     names, problem = _namespaces(ns, after)
     more = names[MOST_SHOWN - 1] if len(names) > MOST_SHOWN else None
     names = names[:MOST_SHOWN]
-    found = _Found(figures_of, names, more, _counts(ns, figures_of, names))
-    return Page(site.name, joined([problem, *_parts(site, found, is_first=after is None)]))
+    found = _Found(figures_of, names, more, *_counts(ns, figures_of, names))
+    body = joined([problem, *_parts(site, found, is_first=after is None)])
+    return Page(site.name, body, live=site.events(None, seen=seen, until=_until(site, found)))
+
+
+def _until(site: Site, found: _Found) -> str | None:
+    """When a record of the page expires, by the clock of the site; None: none will."""
+    if found.next_expiry == inf:
+        return None
+    return f"{site.clock() + found.next_expiry - site.store.opened.clock():.3f}"
 
 
 def _parts(site: Site, found: _Found, *, is_first: bool) -> Iterator[Child]:
@@ -76,20 +89,25 @@ def _namespaces(ns: Namespace, after: str | None) -> tuple[list[str], Html | Non
         return [], notice("error", "The namespaces cannot be listed. ", str(exc))
 
 
-def _counts(ns: Namespace, found: Survey, names: Sequence[str]) -> dict[str, int]:
-    """Exact numbers where the survey did not come to its end, for as many namespaces as there is time for."""
+def _counts(ns: Namespace, found: Survey, names: Sequence[str]) -> tuple[dict[str, int], float]:
+    """Exact numbers of records, and when the next of them expires.
+
+    Where the survey did not come to its end, of as many namespaces as there is time for.
+    """
+    next_expiry = min((one.expires.timestamp() for one in found.soonest if one.expires is not None), default=inf)
     if found.complete:
-        return {name: share.records for name, share in found.namespaces.items()}
+        return {name: share.records for name, share in found.namespaces.items()}, next_expiry
     counts: dict[str, int] = {}
     end = steady_clock() + COUNT_SECONDS
     for name in names:
         if steady_clock() > end:
             break
         try:
-            counts[name] = ns.engine.count(name, ns.clock())[0]
+            counts[name], expires = ns.engine.count(name, ns.clock())
         except RecordError:  # its index is damaged, which the survey counts
             continue
-    return counts
+        next_expiry = min(next_expiry, expires)
+    return counts, next_expiry
 
 
 def _tiles(site: Site, found: _Found) -> Html:

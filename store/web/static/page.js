@@ -93,6 +93,13 @@
     if (!source) return;
     events = new EventSource(source);
     events.addEventListener("message", (event) => heard(event.data));
+    events.addEventListener("error", refused);
+  }
+
+  function refused() {
+    if (events?.readyState !== EventSource.CLOSED) return; // the browser asks again by itself
+    const why = "too many pages of this store are open, or the program was started anew.";
+    announce(`Changes are not shown by themselves: ${why}`, "Load again", reload);
   }
 
   function heard(data) {

@@ -249,6 +249,55 @@ class TestChanges:
         with pytest.raises(StoreClosed):
             monitor.version()
 
+    def test_version_of_the_store_changes_with_each_commit_in_any_namespace(self, engine, second, capable):
+        monitor = capable("changes").watch_all()
+        monitor.wake_by(lambda: None)
+        seen = [monitor.version()]
+        for change in (
+            lambda: second.put(row("a")),
+            lambda: second.put(row("a", b"2")),
+            lambda: second.put(row("x", namespace="new")),
+            lambda: second.apply("new", [row("y", namespace="new"), row("z", namespace="new")]),
+            lambda: second.apply("new", [Delete("x")]),
+            lambda: second.clear("new"),
+            lambda: engine.put(row("b", namespace="one")),
+            lambda: engine.apply("", [Delete("a")]),
+        ):
+            assert monitor.version() == seen[-1], "nothing was committed"
+            change()
+            seen.append(monitor.version())
+            assert seen[-1] != seen[-2]
+        engine.get("", ["a"])
+        engine.namespaces(NOW)
+        assert monitor.version() == seen[-1], "reading is no change"
+        monitor.close()
+        with pytest.raises(StoreClosed):
+            monitor.version()
+
+    def test_version_of_the_store_changes_once_a_transaction_is_committed(self, engine, second, capable):
+        begin, monitor = capable("transactions").begin, capable("changes").watch_all()
+        second.put(row("a"))
+        before = monitor.version()
+        with begin(block=True):
+            engine.put(row("b"))
+            inside = in_thread(monitor.version)
+            assert in_thread(monitor.version) == inside
+        after = monitor.version()
+        assert after not in (before, inside)
+        assert monitor.version() == after
+        monitor.close()
+
+    def test_version_of_a_store_of_many_namespaces(self, engine, capable):
+        for number in range(40):
+            engine.put(row("a", namespace=f"n{number}"))
+        monitor = capable("changes").watch_all()
+        for number in range(0, 40, 13):
+            before = monitor.version()
+            engine.put(row("b", namespace=f"n{number}"))
+            after = monitor.version()
+            assert after != before == before and monitor.version() == after
+        monitor.close()
+
     def test_marks_have_those_that_expired_too(self, engine, capable):
         engine.apply("", [row("b", expires=NOW - 1, at=NOW - 2), row("a"), row("c"), row("x", namespace="x")])
         monitor = capable("changes").watch("")

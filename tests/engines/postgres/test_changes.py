@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from store import Store
+from store.engines.postgres import coordination
 from store.errors import LockTimeout, StoreClosed
 
 psycopg = pytest.importorskip("psycopg")
@@ -125,6 +126,53 @@ class TestLateCommits:
         note(conn, "never")
         conn.execute("ROLLBACK")
         assert monitor.version() == first and monitor.since(first) == set()
+
+    @pytest.mark.parametrize("most_spaces", [0, 1000])
+    def test_of_all_namespaces_in_any_order_of_two_sessions_and_a_look(
+        self, postgres_url: str, session: Any, monkeypatch: pytest.MonkeyPatch, most_spaces: int
+    ) -> None:
+        monkeypatch.setattr(coordination, "MOST_SPACES", most_spaces)
+        one, other, orders = session(), session(), 0
+        with Store[Any](postgres_url) as s:
+            monitor = s.opened.engine.changes.watch_all()  # type: ignore[union-attr]
+            for order in sorted(set(permutations(["a+", "a-", "b+", "b-", "look", "look"]))):
+                if order.index("a+") > order.index("a-") or order.index("b+") > order.index("b-"):
+                    continue
+                orders += 1
+                version, is_new = monitor.version(), False
+                for step in (*order, "look"):
+                    conn = one if step.startswith("a") else other
+                    if step == "look":
+                        before, version = version, monitor.version()
+                        assert (version == before) == (not is_new)
+                        is_new = False
+                    elif step.endswith("+"):
+                        conn.execute("BEGIN")
+                        note(conn, "name", step[0] + str(orders % 7))
+                    else:
+                        conn.execute("ROLLBACK" if orders % 5 == 0 else "COMMIT")
+                        is_new = is_new or orders % 5 > 0
+            monitor.close()
+        assert orders == 90
+
+    def test_of_another_store_of_the_server_are_none(self, s: Store[Any], session: Any) -> None:
+        monitor = s.opened.engine.changes.watch_all()  # type: ignore[union-attr]
+        conn, first = session(), monitor.version()
+        conn.execute("CREATE TABLE of_others (a int)")
+        conn.execute("INSERT INTO of_others VALUES (1)")
+        assert monitor.version() == first
+        conn.execute("INSERT INTO changes (token) VALUES (gen_random_uuid())")  # of an attempt, and of no namespace
+        assert monitor.version() == first
+        monitor.close()
+
+    def test_of_a_store_that_was_filled_anew(self, s: Store[Any], session: Any) -> None:
+        """As a dump is restored: with numbers of transactions that another cluster gave."""
+        monitor = s.opened.engine.changes.watch_all()  # type: ignore[union-attr]
+        conn, first = session(), monitor.version()
+        conn.execute("TRUNCATE changes")
+        conn.execute("INSERT INTO changes (namespace, name, xid) VALUES ('', 'a', '1')")
+        assert monitor.version() != first
+        monitor.close()
 
     def test_on_a_standby_all_from_the_oldest_on_count_as_new(self) -> None:
         from store.engines.postgres.changes import Snapshot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -85,14 +86,14 @@ class TestStream:
         first = monitor.version()
         monkeypatch.setattr(module, "MAX_RECORDS", 7)
         s.update({f"n{number}": number for number in range(50)})
-        command, key = monitor._command, key_of(s, "changes")
+        command, key = monitor._asking.command, key_of(s, "changes")
 
         def trimming(*call: Any) -> Any:
             page = command(*call)
             redis.ask("XTRIM", key, "MAXLEN", 10)
             return page
 
-        monkeypatch.setattr(monitor, "_command", trimming)
+        monkeypatch.setattr(monitor._asking, "command", trimming)
         assert monitor.since(first) is None
 
     def test_is_bounded_and_a_longer_gap_is_read_again(
@@ -298,3 +299,75 @@ def test_server_that_is_away_is_no_error_at_once(own_redis: Any) -> None:
             monitor.version()
         assert monitor.since(first) is None
         monitor.close()
+
+
+class TestWholeStore:
+    """The version of all namespaces, by the ends of their streams."""
+
+    @pytest.fixture
+    def monitor(self, s: Store[Any]) -> Iterator[Any]:
+        found = s.opened.engine.changes.watch_all()  # type: ignore[union-attr]
+        yield found
+        found.close()
+
+    def test_other_write_of_the_same_number_is_a_change(self, s: Store[Any], monitor: Any) -> None:
+        """As after a failover to a replica without the last write."""
+        s["a"] = 1
+        first, changes = monitor.version(), key_of(s, "changes")
+        ask = partial(s.opened.engine.handle.server.command, changes)  # type: ignore[attr-defined]
+        (entry, fields), = ask("XREVRANGE", changes, "+", "-", "COUNT", 1)  # fmt: skip
+        ask("DEL", changes)
+        ask("XADD", changes, entry, *fields)
+        assert monitor.version() == first
+        fields[3] = b"another write"
+        ask("DEL", changes)
+        ask("XADD", changes, entry, *fields)
+        assert monitor.version() != first
+
+    def test_key_of_another_program_ends_nothing(self, s: Store[Any], monitor: Any, redis: Any) -> None:
+        s.within("other")["x"] = 1
+        s["a"] = 1
+        for part in ("meta", "changes"):
+            redis.ask("SET", key_of(s, part, "other"), "overwritten")
+        before = monitor.version()
+        assert monitor.version() == before
+        s["a"] = 2
+        assert monitor.version() != before
+
+    def test_store_that_is_gone_or_another_one_is_an_error(self, s: Store[Any], monitor: Any) -> None:
+        s["a"] = 1
+        monitor.version()
+        identity = s.opened.engine.handle.server.own.identity  # type: ignore[attr-defined]
+        ask = partial(s.opened.engine.handle.server.command, identity)  # type: ignore[attr-defined]
+        for remove in (("HSET", identity, "id", b"another store..."), ("DEL", identity)):
+            kept = ask("HGET", identity, "id")
+            ask(*remove)
+            with pytest.raises(StorageError):
+                monitor.version()
+            ask("HSET", identity, "id", kept)
+
+    def test_server_that_is_away_is_tried_again(self, s: Store[Any], monitor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        s["a"] = 1
+        first = monitor.version()
+        client = s.opened.engine.handle.server.client  # type: ignore[attr-defined]
+
+        def fail(*_: Any) -> Any:
+            raise ConnectionResetError("gone")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(client, "run_all", fail)
+            with pytest.raises(LockTimeout):
+                monitor.version()
+        assert monitor.version() == first
+
+    def test_look_costs_few_round_trips(self, s: Store[Any], monitor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        for number in range(30):
+            s.within(f"n{number}")["a"] = 1
+        monkeypatch.setattr(module, "LOOK_SPACES", 4)
+        monitor.version()
+        sent: list[Any] = []
+        for node in s.opened.engine.handle.server.client.topology.primaries():  # type: ignore[attr-defined]
+            take = node.take
+            monkeypatch.setattr(node, "take", lambda *given, take=take: sent.append(given) or take(*given))
+        monitor.version()
+        assert len(sent) == 3

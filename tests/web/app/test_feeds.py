@@ -25,9 +25,10 @@ from store.watching.changes import Change
 from store.web.app import events as module
 from store.web.app import feed as feeding
 from store.web.app import feeds as feeds_module
+from store.web.app import sources
 from store.web.app.application import application
-from store.web.app.feed import Scope
 from store.web.app.feeds import MOST_OF_CLIENT, MOST_STREAMS, Feeds, TooManyStreams
+from store.web.app.sources import Scope
 from store.web.app.subscription import MOST_PENDING, Subscription
 from store.web.links import Links
 from store.web.routing import page_of
@@ -193,7 +194,7 @@ def test_mistake_while_watching_ends_the_stream_and_is_logged(
 
 
 def test_too_many_records_are_not_watched(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "MOST_RECORDS", 1)
+    monkeypatch.setattr(sources, "MOST_RECORDS", 1)
 
     async def main(feeds: Feeds) -> None:
         async with feeds.subscribed(Scope(""), "c") as one, feeds.subscribed(Scope("", name="a:1"), "c") as other:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 import shown_stores
 from store_web import served
 
 from store import Store
+from store.web.app.feeds import MOST_OF_CLIENT
 
 if TYPE_CHECKING:
     from chromium import Browser
@@ -106,3 +110,62 @@ def test_change_while_the_server_was_away_is_noticed(
             browser.wait("notice of a change", lambda: browser.run(NOTICE))
             browser.console()  # that the server was away
             accepted(browser, "after")
+
+
+def test_first_page_learns_of_any_namespace(browser: Browser, writable: Any) -> None:
+    watched(browser, writable.url)
+    with opened(writable, "a-new-namespace") as s:
+        s["a"] = 1
+        accepted(browser, "a-new-namespace")
+        browser.wait("new stream", lambda: browser.run("return document.querySelector('[data-listening]') !== null"))
+        del s["a"]
+        browser.wait("notice of the end", lambda: browser.run(NOTICE))
+        browser.run("document.querySelector('#changed button').click()")
+        browser.wait("page without it", lambda: "a-new-namespace" not in browser.run(CONTENT))
+
+
+def test_first_record_of_an_empty_store_is_noticed(browser: Browser, path: Path) -> None:
+    with Store[Any](path, key=shown_stores.OWN) as s, served(path) as site:
+        watched(browser, site.url)
+        assert "The store is empty." in browser.run(CONTENT)
+        s["very-first"] = 1
+        accepted(browser, "very-first")
+
+
+def test_expiry_is_noticed_on_the_first_page(browser: Browser, path: Path) -> None:
+    with Store[Any](path, key=shown_stores.OWN) as s, served(path) as site:
+        watched(browser, site.url)
+        with s.transaction():
+            s["lasting"] = 1
+            s.put("short", 1, ttl=5)
+
+        def is_over() -> bool:
+            """Accepts each notice; there is one of the expiry, if the page came to show the record before."""
+            browser.run("document.querySelector('#changed button')?.click()")
+            content = browser.run(CONTENT)
+            return "lasting" in content and "short" not in content
+
+        browser.wait("page without the record", is_over)
+
+
+def test_page_without_events_says_so(browser: Browser, writable: Any) -> None:
+    with ExitStack() as streams:
+        for _ in range(MOST_OF_CLIENT):
+            streams.enter_context(urlopen(f"{writable.url}/events", timeout=60))
+        browser.open(writable.url)
+        browser.wait("notice", lambda: browser.run(NOTICE))
+        text = browser.run("return document.getElementById('changed').textContent")
+        assert "not shown by themselves: too many pages" in text
+        browser.console()  # that the stream was refused
+        browser.run("window.isStillOpen = true")
+    browser.wait("end of a stream", lambda: takes_a_stream(writable.url))
+    accepted(browser, "Namespaces")
+    browser.wait("new stream", lambda: browser.run("return document.querySelector('[data-listening]') !== null"))
+
+
+def takes_a_stream(url: str) -> bool:
+    try:
+        with urlopen(f"{url}/events", timeout=60):
+            return True
+    except HTTPError:
+        return False
