@@ -80,6 +80,7 @@ LIBRARIES = {
     "markupsafe": {"store.integrations.flask", "store.integrations.datasette"},
     "starlette": {"store.integrations.starlette", "store.web.app"},
     "uvicorn": {"store.web.app"},
+    "h11": {"store.web.app"},
     "datasette": {"store.integrations.datasette"},
     "rich": {"store.cli.top"},
     "starsessions": {"store.integrations.starlette"},

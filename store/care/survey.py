@@ -18,6 +18,7 @@ from store.rows.row import Header, has_expired
 from store.system.clock import steady_clock
 
 PAGE_HEADERS = 500
+MOST_NAMESPACES = 10_000  # each costs a question to the engine
 _SPANS = (60, 3600, 86400, 7 * 86400, 30 * 86400)  # seconds; each is the end of one span of `_ALIVE`
 _ALIVE = ("within a minute", "within an hour", "within a day", "within a week", "within a month", "later")
 EXPIRIES = ("expired", *_ALIVE, "never")
@@ -59,6 +60,8 @@ class Survey:
     """Records whose metadata is damaged, and namespaces that cannot be read further; `verify` tells more."""
     complete: bool = True
     """Whether all records were read. If not, those that were inserted last in each namespace were."""
+    left_out: bool = False
+    """Whether there are more than `MOST_NAMESPACES`, of which only the first ones by name were read."""
 
 
 def survey(
@@ -67,7 +70,7 @@ def survey(
     """Counts and sizes of all namespaces, or of one. No value is read, and no seal is checked.
 
     It ends after `most` records or that many `seconds`, whichever comes first, and has read the namespaces in equal
-    parts by then. The lists have up to `listed` records.
+    parts by then: the first `MOST_NAMESPACES` of them. The lists have up to `listed` records.
 
     Raises: StorageError, StoreClosed.
     """
@@ -87,10 +90,13 @@ def _namespaces(ns: Namespace, namespace: str | None, now: float, counting: _Cou
     if namespace is not None:
         return [namespace]
     try:
-        return ns.engine.namespaces(now)
+        found = ns.engine.namespaces(now, None, MOST_NAMESPACES + 1)
     except Corrupt:
         counting.miss()
         return []
+    if len(found) > MOST_NAMESPACES:
+        counting.leave_out()
+    return found[:MOST_NAMESPACES]
 
 
 class _Pages:
@@ -130,6 +136,11 @@ class _Counting:
     def miss(self) -> None:
         """Note that something cannot be read because it is damaged."""
         self.found.damaged += 1
+        self.found.complete = False
+
+    def leave_out(self) -> None:
+        """Note that there are namespaces of which nothing is read."""
+        self.found.left_out = True
         self.found.complete = False
 
     def add(self, headers: Sequence[Header]) -> int:

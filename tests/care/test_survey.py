@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from store import Store
+from store.care import survey as survey_module
 from store.care.survey import EXPIRIES, Share, Survey, survey
 from store.errors import StoreClosed
 
@@ -136,3 +137,16 @@ def test_survey_of_a_closed_store(s: Store[Any]) -> None:
     s.close()
     with pytest.raises(StoreClosed):
         survey(s.opened)
+
+
+def test_survey_of_very_many_namespaces_reads_the_first_ones(s: Store[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey_module, "MOST_NAMESPACES", 2)
+    for name in "cab":
+        with s.within(name) as inner:
+            inner["x"] = 1
+    found = survey(s.opened)
+    assert (sorted(found.namespaces), found.left_out, found.complete) == (["a", "b"], True, False)
+    assert not survey(s.opened, namespace="c").left_out
+    s.within("c").clear()
+    found = survey(s.opened)
+    assert (sorted(found.namespaces), found.left_out, found.complete) == (["a", "b"], False, True)

@@ -168,12 +168,12 @@ class Statements:
             f"(SELECT min(expires) FROM {records} WHERE namespace = $1 AND expires > $2) WHERE {same}"
         )
         # Steps from one namespace to the next in the index; DISTINCT would read all of it.
-        self.namespaces = (
-            f"WITH RECURSIVE step (namespace) AS (SELECT min(namespace) FROM {records} UNION ALL "
-            f"SELECT (SELECT min(namespace) FROM {records} WHERE namespace > step.namespace) FROM step "
-            f"WHERE step.namespace IS NOT NULL) SELECT namespace FROM step WHERE {same} AND namespace IS NOT NULL AND EXISTS "
-            f"(SELECT 1 FROM {records} r WHERE r.namespace = step.namespace AND {_ALIVE.format('$1')}) "
-            "AND ($2::text IS NULL OR namespace > $2) ORDER BY namespace LIMIT $3"
+        self.namespaces = (  # no step is made behind the limit
+            f"WITH RECURSIVE step (namespace) AS (SELECT min(namespace) FROM {records} WHERE $2::text IS NULL OR namespace > $2 "
+            f"UNION ALL SELECT (SELECT min(namespace) FROM {records} WHERE namespace > step.namespace) FROM step "
+            f"WHERE step.namespace IS NOT NULL) SELECT namespace FROM (SELECT namespace FROM step WHERE {same} "
+            f"AND namespace IS NOT NULL AND EXISTS (SELECT 1 FROM {records} r WHERE r.namespace = step.namespace "
+            f"AND {_ALIVE.format('$1')}) LIMIT $3) found ORDER BY namespace"
         )
         self.totals = (
             f"SELECT codec, protocol, count(*), sum(octet_length(body))::bigint FROM {records} "

@@ -125,9 +125,16 @@ class Reading:
         return count, math.inf if until is None else until
 
     def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
-        found = (namespace for (namespace,) in self._handle.all(sql.NAMESPACES, (now,)))
+        most = -1 if limit is None else limit
+        if after is None:
+            found = self._handle.all(sql.NAMESPACES, (now, most))
+        else:
+            found = self._handle.all(sql.NAMESPACES_AFTER, (after, now, most))
         # Names that are not valid text are left out: such a namespace cannot be opened.
-        named = [self._text(namespace) for namespace in found if type(namespace) is not NotText]
+        named = [self._text(namespace) for (namespace,) in found if type(namespace) is not NotText]
+        if len(named) == len(found) or limit is None:
+            return named
+        named = self.namespaces(now)  # there are others in place of those
         return [namespace for namespace in named if after is None or namespace > after][:limit]
 
     def snapshot(self, namespace: str, fields: Fields = _ROW) -> list[Any]:

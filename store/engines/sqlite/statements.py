@@ -179,17 +179,19 @@ NEXT_EXPIRING = _EXPIRING_STEPS.format(" AND namespace > CAST(? AS TEXT)")
 
 # Steps from one namespace to the next in the index; DISTINCT would read all of it. UNION, not UNION ALL: in a
 # damaged index a step can lead back.
-NAMESPACES = """
+_NAMESPACES = """
 WITH RECURSIVE step (namespace) AS (
-    SELECT min(namespace) FROM records
+    SELECT min(namespace) FROM records{first}
     UNION
     SELECT (SELECT min(namespace) FROM records WHERE namespace > step.namespace)
     FROM step WHERE step.namespace IS NOT NULL
 )
 SELECT namespace FROM step WHERE namespace IS NOT NULL AND EXISTS (
     SELECT 1 FROM records WHERE records.namespace = step.namespace AND (expires IS NULL OR expires > ?)
-)
+) LIMIT ?
 """
+NAMESPACES = _NAMESPACES.format(first="")  # no step is made behind the limit
+NAMESPACES_AFTER = _NAMESPACES.format(first=" WHERE namespace > ?")
 TOTALS = f"""
 SELECT codec, protocol, count(*), sum(length(body)) FROM records
 WHERE namespace = ? AND {_ALIVE} GROUP BY codec, protocol ORDER BY codec, protocol

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
@@ -9,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_FIELDS = 1000
+MOST_SECONDS = 120.0  # for the largest form, even over a slow line
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -20,12 +22,16 @@ class BadBody(Exception):
         self.status = status
 
 
-async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a form; of several with one name, the last one. Raises: BadBody."""
+async def form_of(request: Request, seconds: float = MOST_SECONDS) -> dict[str, str]:
+    """The fields of a form that comes within so many seconds; of several with one name, the last. Raises: BadBody."""
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != FORM:
         raise BadBody(415, f"A form is sent as {FORM}.")
-    body = await _bounded(request)
+    try:
+        async with asyncio.timeout(seconds):
+            body = await _bounded(request)
+    except TimeoutError:
+        raise BadBody(408, "The form did not come to its end in time, and nothing was done. Send it again.") from None
     return await run_in_threadpool(_fields, body)
 
 

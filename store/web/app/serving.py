@@ -10,13 +10,15 @@ from starlette.types import ASGIApp
 
 from store.system.clock import steady_clock
 from store.web.app.application import application
+from store.web.app.connections import IDLE_SECONDS, Connections
 from store.web.app.door import Door
 from store.web.app.feeds import Feeds
 from store.web.site import Site
 
 LOOK_SECONDS = 0.1  # uvicorn looks as often whether it is to end
 GRACE_SECONDS = 5  # for pages that are being made when the server ends
-IDLE_SECONDS = 30  # after which a connection is closed
+ACCEPTED = 64  # connections that asyncio accepts before it counts any of them
+QUEUE = 4096  # connections that the system keeps until they are accepted; a client behind a full queue waits seconds
 
 
 def serve(site: Site, door: Door, sock: socket.socket, timeout: float | None = None) -> None:
@@ -30,17 +32,22 @@ def serve(site: Site, door: Door, sock: socket.socket, timeout: float | None = N
 class Serving:
     """A server of the pages, and the streams of events that end with it."""
 
-    def __init__(self, site: Site, door: Door, sock: socket.socket) -> None:
+    def __init__(self, site: Site, door: Door, sock: socket.socket, connections: Connections | None = None) -> None:
         self._feeds = Feeds(site)
-        self._server = uvicorn.Server(configured(application(site, door, self._feeds)))
+        app = application(site, door, self._feeds)
+        self._server = uvicorn.Server(configured(app, Connections() if connections is None else connections))
         self._sock = sock
 
     async def run(self, timeout: float | None = None) -> None:
         """Serves until `stop` is called, a signal comes, or there is no request for `timeout` seconds."""
         serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
         idle = Idle(self._server)
+        has_queue = False
         while not self._server.should_exit and not serving.done():
             await asyncio.sleep(LOOK_SECONDS)
+            if self._server.started and not has_queue:
+                has_queue = True
+                self._sock.listen(QUEUE)  # once more: asyncio has used one number for both
             if timeout is not None and idle.seconds() >= timeout:
                 self.stop()
         self._feeds.end_streams()  # uvicorn waits for the end of each response
@@ -54,12 +61,12 @@ class Serving:
         self._server.should_exit = True
 
 
-def configured(app: ASGIApp) -> uvicorn.Config:
+def configured(app: ASGIApp, connections: Connections) -> uvicorn.Config:
     """How uvicorn serves: it logs no request, since each has the token in it, and believes no header of a proxy."""
     return uvicorn.Config(
-        app, http="h11", ws="none", lifespan="off", interface="asgi3", loop="asyncio",
-        access_log=False, log_config=None, log_level="error", server_header=False, proxy_headers=False,
-        timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=GRACE_SECONDS,
+        connections.around(app), http=connections.protocol, backlog=ACCEPTED, ws="none", lifespan="off",
+        interface="asgi3", loop="asyncio", access_log=False, log_config=None, log_level="error", server_header=False,
+        proxy_headers=False, timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=GRACE_SECONDS,
     )  # fmt: skip
 
 

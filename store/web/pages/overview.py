@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from store.care.survey import Share, Survey, survey
+from store.care.survey import MOST_NAMESPACES, Share, Survey, survey
 from store.display.html import Child, Html, element, joined
 from store.errors import RecordError, StorageError
 from store.opened.namespace import Namespace
@@ -22,7 +22,7 @@ from store.web.pages.tables import bar, counted, listing, notice, number, sectio
 from store.web.site import Page, Site
 from store.web.values import countdown, moment
 
-MOST_NAMESPACES = 100  # on one page
+MOST_SHOWN = 100  # namespaces on one page
 MOST_CODECS = 20
 COUNT_SECONDS = 1.0
 
@@ -48,8 +48,8 @@ def overview_page(site: Site, query: Mapping[str, str]) -> Page:
     seen = store_mark(site) if site.live else None
     figures_of = survey(ns)
     names, problem = _namespaces(ns, after)
-    more = names[MOST_NAMESPACES - 1] if len(names) > MOST_NAMESPACES else None
-    names = names[:MOST_NAMESPACES]
+    more = names[MOST_SHOWN - 1] if len(names) > MOST_SHOWN else None
+    names = names[:MOST_SHOWN]
     found = _Found(figures_of, names, more, *_counts(ns, figures_of, names))
     body = joined([problem, *_parts(site, found, is_first=after is None)])
     return Page(site.name, body, live=site.events(None, seen=seen, until=_until(site, found)))
@@ -86,7 +86,7 @@ def _parts(site: Site, found: _Found, *, is_first: bool) -> Iterator[Child]:
 def _namespaces(ns: Namespace, after: str | None) -> tuple[list[str], Html | None]:
     """Namespaces for one page and one more, and why there are no others."""
     try:
-        return ns.engine.namespaces(ns.clock(), after, MOST_NAMESPACES + 1), None
+        return ns.engine.namespaces(ns.clock(), after, MOST_SHOWN + 1), None
     except (RecordError, StorageError) as exc:
         return [], notice("error", "The namespaces cannot be listed. ", str(exc))
 
@@ -159,7 +159,8 @@ def _remarks(found: Survey) -> Html:
         )
         remarks.append(notice("error", text))
     if not found.complete:
-        text = f"{counted(found.records, 'record')} were read for this page: those inserted last of each namespace."
+        which = f"the first {number(MOST_NAMESPACES)} namespaces" if found.left_out else "each namespace"
+        text = f"{counted(found.records, 'record')} were read for this page: those inserted last of {which}."
         remarks.append(notice("note", text, " Sizes, codecs and lists are those of them."))
     return joined(remarks)
 

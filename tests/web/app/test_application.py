@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("starlette", reason="Starlette is not installed: `store web` was not tested")
 
 from asgi import Answer, App, run, scope_of
+from starlette.requests import Request
 from web_requests import DOOR, FORM, HOST, OWN_FORM, TOKEN, ask
 
 from store import Store
@@ -301,6 +302,20 @@ def test_client_that_goes_in_the_middle_of_a_form_is_no_mistake(site: Site) -> N
     scope = scope_of("http", f"/{TOKEN}/do/set", None, method="POST", query_string=b"", headers=headers)
     run(application(site, DOOR, Feeds(site))(scope, receive, send))
     assert sent[0]["status"] == 400
+
+
+def test_form_that_does_not_come_to_its_end_is_refused() -> None:
+    async def receive() -> Any:
+        await asyncio.get_running_loop().create_future()  # for ever
+
+    async def main() -> None:
+        headers = [(name.encode(), value.encode()) for name, value in FORM.items()]
+        request = Request(scope_of("http", "/do/set", None, method="POST", headers=headers), receive)
+        with pytest.raises(bodies.BadBody, match="nothing was done") as caught:
+            await bodies.form_of(request, seconds=0)
+        assert caught.value.status == 408
+
+    run(main())
 
 
 def test_pages_do_not_wait_behind_writes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

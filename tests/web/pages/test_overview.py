@@ -84,7 +84,7 @@ def test_empty_store_says_so(show):
 
 
 def test_many_namespaces_come_on_several_pages(s, show, monkeypatch):
-    monkeypatch.setattr(overview, "MOST_NAMESPACES", 3)
+    monkeypatch.setattr(overview, "MOST_SHOWN", 3)
     for number in range(7):
         with s.within(f"n{number}") as inner:
             inner["a"] = 1
@@ -135,7 +135,7 @@ def test_address_that_leads_nowhere(show):
 
 
 def test_long_names_of_namespaces_are_in_no_address(s, monkeypatch):
-    monkeypatch.setattr(overview, "MOST_NAMESPACES", 1)
+    monkeypatch.setattr(overview, "MOST_SHOWN", 1)
     for letter in "ab":
         with s.within(letter * 10_000) as inner:
             inner["x"] = 1
