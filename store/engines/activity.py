@@ -11,7 +11,7 @@ class Activity(NamedTuple):
     """What programs did with a store since its counters began; None: the engine does not know that figure."""
 
     reads: int | None = None
-    """Records that were looked up, or read in a listing of values."""
+    """Records that were looked up, or read in a listing of values. On a server a page of a listing counts once."""
     hits: int | None = None
     """Those of them that a read cache answered."""
     writes: int | None = None

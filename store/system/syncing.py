@@ -22,6 +22,7 @@ except ImportError:  # Windows
 
 _FULL = getattr(fcntl, "F_FULLFSYNC", 0)
 _FOLDER = getattr(os, "O_DIRECTORY", None)
+_UNSEARCHABLE = (errno.EACCES, errno.EPERM, errno.ELOOP)
 
 
 def sync_file(file: IO[Any]) -> None:
@@ -69,11 +70,7 @@ def sync_folders_above(folder: Path) -> None:
             try:
                 owner = os.stat(above).st_uid
             except OSError as exc:
-                if exc.errno in (
-                    errno.EACCES,
-                    errno.EPERM,
-                    errno.ELOOP,
-                ):  # not ours to search: nor are those above it
+                if exc.errno in _UNSEARCHABLE:  # not ours, then: nor are those above it
                     return
                 raise
             if owner != os.geteuid():
