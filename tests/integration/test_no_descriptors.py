@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 pytestmark = [
-    pytest.mark.timeout(120),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="each call is tried in a child that is forked for it"),
 ]
 

@@ -17,8 +17,6 @@ import pytest
 
 from store import Store
 
-pytestmark = pytest.mark.timeout(120)
-
 HIDING = '''
 import asyncio, concurrent.futures, filelock, multiprocessing, pathlib, platformdirs, secrets, shutil, signal, sqlite3
 import stat, subprocess, tempfile, uuid, mmap, os, sys

@@ -258,7 +258,7 @@ class TestObject:
         assert lock.acquire()
 
         def give_back() -> None:
-            assert waits.wait(10)
+            assert waits.wait(60)
             lock.release()
 
         thread = threading.Thread(target=give_back)
@@ -276,7 +276,7 @@ class TestObject:
         assert not lock.locked()
         with lock:
             lock.release()
-            take(s, "job", 5)
+            take(s, "job", 60)
         assert lock.acquire()
         lock.release()
 
@@ -285,7 +285,7 @@ class TestObject:
         assert lock.acquire()
         del lock
         gc.collect()
-        assert in_thread(lambda: take(s, "job", 5)) is None
+        assert in_thread(lambda: take(s, "job", 60)) is None
 
     def test_release_of_one_that_is_not_held(self, s: Store[Any]) -> None:
         lock = s.lock("job")

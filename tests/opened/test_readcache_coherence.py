@@ -21,8 +21,6 @@ from store.engines.sqlite.engine.ring import NAMES, SLOTS
 from store.errors import StoreClosed
 from store.opened.cache_entries import Entries
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def s(path, clock):

@@ -19,8 +19,6 @@ from store import Store
 from store.engines.sqlite.engine.ring import HEADER, NAMES, SIZE, SLOT_BYTES, SLOTS, START
 from store.opened.readcache import TRIES
 
-pytestmark = pytest.mark.timeout(100)
-
 # Runs each line that it hears, with an open store `s`.
 PROGRAM = """
 import os, signal, sqlite3, sys

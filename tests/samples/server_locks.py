@@ -57,6 +57,11 @@ def thread_renewed(patched: pytest.MonkeyPatch) -> threading.Event:
     return done
 
 
+def nothing_renewed(patched: pytest.MonkeyPatch) -> None:
+    """Leases that are taken from now on are renewed by the test alone: the thread would come after ten seconds."""
+    patched.setattr("store.engines.leases.RENEWALS", 1e-3)
+
+
 class ServerLocks(Protocol):
     """What an operator sees and changes of the lock `job`, and what its process asks. Time passes by a change."""
 

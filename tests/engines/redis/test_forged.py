@@ -17,7 +17,7 @@ from store.errors import Corrupt, NotAStore, StorageError, StoreError
 if TYPE_CHECKING:
     from redis import Redis
 
-pytestmark = [pytest.mark.damaged, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.damaged
 
 
 class Forger:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from redis_replicas import Replicated
-from server_locks import RedisLocks, fence_of, held, leases, redis_locks
+from server_locks import RedisLocks, fence_of, held, leases, nothing_renewed, redis_locks
 
 from store import Store
 from store.errors import OutcomeUnknown, StorageError
@@ -78,6 +78,7 @@ class TestLease:
     def test_is_renewed_by_one_script_for_all_that_can_be_in_one(
         self, s: Store[Any], there: RedisLocks, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        nothing_renewed(monkeypatch)
         locks = [held(s, name) for name in "abc"]
         for name in "abc":
             there.ask("HSET", "until", 1, name=name)
@@ -113,6 +114,7 @@ class TestLease:
     def test_of_other_nodes_is_renewed_while_one_is_silent(
         self, redis_cluster_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        nothing_renewed(monkeypatch)
         with Store[Any](redis_cluster_url) as s:
             server = server_of(s)
             locks = {name: held(s, name) for name in "abcdefghijkl"}

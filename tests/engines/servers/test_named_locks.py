@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from children import Start
-from server_locks import HOLDER, ServerLocks, fence_of, held, leases, server_locks, thread_renewed
+from server_locks import HOLDER, ServerLocks, fence_of, held, leases, nothing_renewed, server_locks, thread_renewed
 from threads import in_thread
 
 from store import Store
@@ -76,8 +76,9 @@ class TestLease:
 
     @pytest.mark.parametrize("when", ["renewal", "release"])
     def test_that_another_one_took_is_lost(
-        self, s: Store[Any], url: str, start: Start, there: ServerLocks, when: str
+        self, s: Store[Any], url: str, start: Start, there: ServerLocks, when: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        nothing_renewed(monkeypatch)
         lock = held(s)
         there.end_lease()
         holder = start(HOLDER, url)

@@ -102,7 +102,6 @@ ROOTS = ("records", "sqlite_autoindex_records_1", "records_by_namespace")
 
 
 @pytest.mark.damaged
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("root", ROOTS)
 @pytest.mark.parametrize("walk", WALKS)
 def test_walk_over_pages_that_lead_round_ends(small_pages: Path, root: str, walk: str) -> None:
@@ -115,7 +114,6 @@ def test_walk_over_pages_that_lead_round_ends(small_pages: Path, root: str, walk
 
 
 @pytest.mark.damaged
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("root", [*ROOTS, "garbage"])
 def test_tools_on_pages_that_lead_round_end_and_say_so(small_pages: Path, root: str) -> None:
     lead_round(small_pages, root)
@@ -132,7 +130,6 @@ def test_tools_on_pages_that_lead_round_end_and_say_so(small_pages: Path, root: 
 
 
 @pytest.mark.damaged
-@pytest.mark.timeout(60)
 def test_rows_that_do_not_move_on_are_corrupt(small_pages: Path) -> None:
     lead_round(small_pages, "records")
     with Store[Any](small_pages, key=KEY) as s:
@@ -144,7 +141,6 @@ def test_rows_that_do_not_move_on_are_corrupt(small_pages: Path) -> None:
 
 
 @pytest.mark.damaged
-@pytest.mark.timeout(60)
 def test_compact_ends_where_the_rows_of_files_that_went_stay(small_pages: Path) -> None:
     empty(small_pages, "sqlite_autoindex_garbage_1")
     with Store[Any](small_pages, key=KEY) as s:
@@ -154,7 +150,6 @@ def test_compact_ends_where_the_rows_of_files_that_went_stay(small_pages: Path) 
 
 
 @pytest.mark.damaged
-@pytest.mark.timeout(60)
 def test_import_of_a_database_that_leads_round_ends(tmp_path: Path) -> None:
     source = tmp_path / "source.db"
     with closing(sqlite3.connect(source, isolation_level=None)) as conn:

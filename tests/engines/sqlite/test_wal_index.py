@@ -26,8 +26,6 @@ from store.opened.cache_entries import Entries
 from store.opened.readcache import ReadCache
 from store.opened.sentinels import MISSING
 
-pytestmark = pytest.mark.timeout(60)
-
 TRY = """
 import sqlite3, sys
 try:
