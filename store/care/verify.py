@@ -46,14 +46,19 @@ class Verification:
         from store.display.notebook import ROWS, card, rows_of
 
         counts = [(fault, len(getattr(self, fault))) for fault in _FAULTS]
-        facts = [("sealed", f"{self.sealed:,}"), *((fault, f"{number:,}") for fault, number in counts if number)]
+        verdict = "sound" if self.ok else "not sound"
+        facts = [
+            ("verdict", verdict),
+            ("sealed", f"{self.sealed:,}"),
+            *((fault, f"{number:,}") for fault, number in counts if number),
+        ]
         if self.orphans:
-            facts.append(("orphans", f"{len(self.orphans):,} files, which compact() removes"))
+            facts.append(("orphans", f"{_counted(len(self.orphans), 'file')}, which compact() removes"))
         if self.unread:
-            facts.append(("unread", f"{self.unread:,} commits, which store recover reads"))
+            facts.append(("unread", f"{_counted(self.unread, 'commit')}, which store recover reads"))
         total, rows = sum(number for _, number in counts), list(islice(_faults(self), ROWS))
         faults = rows_of(("kind", "record", "problem"), rows, f"{len(rows)} of {total:,} faults")
-        return card(f"Verification: {'sound' if self.ok else 'not sound'}", facts, faults)
+        return card("Verification", facts, faults)
 
     def add(self, row: Row, verdict: str) -> None:
         """Count one record."""
@@ -61,6 +66,10 @@ class Verification:
             self.sealed += 1
         else:
             getattr(self, verdict).append(_place_of(row))
+
+
+def _counted(amount: int, noun: str) -> str:
+    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
 
 
 _FAULTS = ("damage", "tampered", "corrupt", "unfound", "files", "foreign")  # the gravest first

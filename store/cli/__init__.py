@@ -49,6 +49,8 @@ Tab completion of commands, names and namespaces, in bash (zsh alike; fish: fish
 def cli() -> None:
     """Python objects on disk under a name, shared by several processes.
 
+    PATH is the file of a store, or the URL of one on a server: postgresql://user@host/database or redis://host.
+
     Reading a store never runs somebody else's code. Errors are one line; the exit code is 1 for a failure (no such
     record, a damaged file) and 2 for a wrong call.
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import click
 
+from store import Store
 from store.cli.output.exits import reported_as, usage_error
 from store.cli.output.sigterm import ended_by_sigterm
 from store.cli.output.terminal import note, shown
 from store.cli.reading import options
 from store.cli.reading.opening import clock, open_store
 from store.cli.reading.schemas import settings_class
+from store.errors import ReadOnly
 from store.system.late import late
 from store.web.app.door import HOW_TO_MAKE, Door, checked_token, new_token
 from store.web.app.listening import Listening, listen, resolved
@@ -79,7 +81,7 @@ def web(
         raise usage_error("--settings is for the form that edits settings, which is there with --write")
     with reported_as(click.UsageError):
         chosen = new_token() if token is None else checked_token(token)
-    with open_store(path, mode="w" if write else "r", timeout=LOCK_SECONDS) as s:
+    with _opened(path, write=write) as s:
         sock, listening = _listen(host, port, only_local=token is None)
         with sock:
             links, place = Links(f"/{chosen}"), place_of(s.location)
@@ -91,6 +93,13 @@ def web(
             click.echo(f"{listening.url}{first}")
             with ended_by_sigterm():
                 serve(site, Door(chosen, listening), sock, timeout)
+
+
+def _opened(path: str, *, write: bool) -> Store[Any]:
+    try:
+        return open_store(path, mode="w" if write else "r", timeout=LOCK_SECONDS)
+    except ReadOnly as exc:
+        raise click.ClickException(f"{exc}; without --write, `store web` does so") from exc
 
 
 def _serving() -> Callable[..., Any]:

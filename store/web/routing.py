@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from urllib.parse import urlencode
 
-from store.display.html import joined
+from store.display.html import Url, joined
 from store.errors import StoreError
 from store.web.forms import PATHS, form_page
 from store.web.forms.done import done
@@ -38,8 +39,13 @@ def page_of(site: Site, path: str, query: Query) -> Page:
     try:
         found = form_page(site, path, query) if page is None else page(site, query)
     except (StoreError, BadQuery) as exc:
-        return problem_page(exc)
+        return problem_page(exc, _address(site, path, query))
     if "name" not in query:  # else it is about one record, and no place that the header leads to
         found = replace(found, place=path)
     said = done(site, query) if found.status == 200 else None
     return found if said is None else replace(found, body=joined([said, found.body]))
+
+
+def _address(site: Site, path: str, query: Query) -> Url:
+    """The address of a page with its query."""
+    return Url(f"{site.links.page(path)}?{urlencode(query, errors='replace')}" if query else site.links.page(path))

@@ -167,3 +167,8 @@ def test_command_without_a_test_is_found():
     ]
     assert untested(["ls"], ['Popen([*STORE, "ls"])', 'WRONG = [("ls x", 2, "y")]']) == []
     assert len(untested(["ls"], ['print("ls")'])) == 2
+
+
+def test_help_says_what_path_is(run):
+    out = run("--help").out
+    assert "PATH" in out and "postgresql://" in out and "redis://" in out

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from store import LockTimeout, Store
+from store import LockTimeout, ReadOnly, Store
 
 SECONDS = 60
 # Tests that are run in the background may have been told to ignore SIGINT, and what they start inherits that.
@@ -121,6 +121,14 @@ def test_wrong_calls(fails, filled, installed, options, words):
 def test_store_that_is_not_there(fails, path, installed):
     fails(1, "there is no store at", "web", path)
     fails(1, "there is no store at", "web", path, "--write")
+
+
+def test_file_that_may_not_be_written_is_shown_without_write(fails, filled, installed, monkeypatch):
+    def refuse(path, **options):
+        raise ReadOnly(f"{path} may not be written; to read only, open the store with mode=\"r\"", path=path)
+
+    monkeypatch.setattr("store.cli.web.open_store", refuse)
+    fails(1, "without --write, `store web` does so", "web", filled, "--write")
 
 
 def test_store_in_memory_is_a_wrong_call(fails, installed):

@@ -166,16 +166,16 @@ def test_record_without_expiry_never_expires(s: Store[Any]) -> None:
 def test_verification_of_a_sound_store(s: Store[Any]) -> None:
     s["a"] = 1
     found = read(s.verify())
-    assert found.content.startswith("Verification: sound")
-    assert found.rows == [["sealed", "1"]]
+    assert found.content.startswith("Verification")
+    assert found.rows == [["verdict", "sound"], ["sealed", "1"]]
 
 
 def test_verification_lists_the_first_faults(path: Path) -> None:
     places = [("<b>", f"{HOSTILE[1]}{n}" + "x" * 999) for n in range(50)]
     found = Verification(3, foreign=places, damage=["<i>page 3</i>"], files=[("", "f", "is missing")], orphans=["o"], unread=2)
     shown = read(found)
-    assert shown.content.startswith("Verification: not sound")
-    assert shown.facts["foreign"] == "50" and shown.facts["orphans"].startswith("1 files")
+    assert shown.facts["verdict"] == "not sound"
+    assert shown.facts["foreign"] == "50" and shown.facts["orphans"].startswith("1 file,")
     assert shown.rows[-20] == ["damage", "", "<i>page 3</i>"]
     assert shown.rows[-19] == ["files", '"f" in ""', "is missing"]
     assert shown.rows[-18][1].endswith(' in "<b>"')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from store.display.html import element
+from store.display.html import Url, element, joined
 from store.errors import StoreError
 from store.web.pages.query import BadQuery
 from store.web.pages.tables import notice
@@ -19,10 +19,16 @@ _TITLES = {
 }
 
 
-def problem_page(error: StoreError | BadQuery) -> Page:
-    """The page of an error: its message, which says what happened and what to do."""
+def problem_page(error: StoreError | BadQuery, again: Url | None = None) -> Page:
+    """The page of an error: its message, which says what happened and what to do.
+
+    `again` is the address of the page that was asked for; a link leads there if it may come soon.
+    """
     status = status_of(error)
-    return Page(_TITLES.get(status, "The store has a problem"), notice("error", str(error)), status)
+    is_passing = status == 503 and again is not None
+    retry = element("p", element("a", "Try again", href=again)) if is_passing else None
+    body = joined([notice("error", str(error)), retry])
+    return Page(_TITLES.get(status, "The store has a problem"), body, status)
 
 
 def missing_page(site: Site) -> Page:

@@ -35,6 +35,9 @@ _SEALS = {
 }
 
 
+_NOTICES = {"skipped": "note", "refused": "warning"}  # in the colours of their badges; the others are damage
+
+
 def record_page(site: Site, namespace: str, name: str) -> Page:
     """All that is known of a record."""
     trail = ((namespace_text(namespace), site.links.namespace(namespace)),)
@@ -80,7 +83,7 @@ def _parts(site: Site, s: Store[Any], seen: Look) -> Iterator[Html]:
 def _value(seen: Look) -> Html:
     if seen.value is not MISSING:
         return whole(seen.value)
-    return notice("note" if seen.badge == "skipped" else "error", seen.problem)
+    return notice(_NOTICES.get(seen.badge, "error"), seen.problem)
 
 
 def _facts(site: Site, record: Record) -> list[tuple[str, Child]]:

@@ -9,7 +9,7 @@ import pytest
 from page_reading import read
 
 import store.web
-from store import Store
+from store import LockTimeout, Store
 from store.display.html import Url, element
 from store.web.links import Links
 from store.web.pages import layout
@@ -110,3 +110,20 @@ def test_way_out_of_the_pages_comes_first(path, clock):
         shown = read(layout.document(site, page_of(site, "health", {}), above=("app in Datasette", Url("/app"))))
     steps = [(link.text, link["href"]) for link in shown.one("ol", "trail").each("a")]
     assert steps == [("app in Datasette", "/app"), ("app.db", "/t/")]
+
+
+def test_page_of_a_store_that_is_locked_can_be_tried_again(s, clock, monkeypatch):
+    def locked(*given):
+        raise LockTimeout("another program holds the lock: try again")
+
+    site = Site(s, Links("/t"), clock=clock)
+    monkeypatch.setattr(Site, "within", locked)
+    page = page_of(site, "namespace", {"namespace": "a&b", "path": "x", "prefix": "é"})
+    assert page.status == 503
+    (link,) = read(page.body).each("a")
+    assert link.text == "Try again" and link["href"] == "/t/namespace?namespace=a%26b&path=x&prefix=%C3%A9"
+
+
+def test_page_of_a_wrong_address_offers_no_other_try(s, clock):
+    page = page_of(Site(s, Links("/t"), clock=clock), "namespace", {"sort": "bad"})
+    assert page.status == 400 and "Try again" not in page.body

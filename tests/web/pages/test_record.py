@@ -135,7 +135,7 @@ def test_record_of_another_user_runs_nothing(path, clock, tmp_path, monkeypatch)
     with pytest.warns(UserWarning, match="sealed with a key"), Store(path, clock=clock) as s:
         page = read(page_of(Site(s, Links("/t"), clock=clock), "record", {"namespace": "", "name": "a"}).body)
     assert page.one("p", "seal").one("span", "badge").text == "refused"
-    assert page.one("p", "error").text and "io.open" in section(page, "Content").text
+    assert page.one("p", "warning").text and "io.open" in section(page, "Content").text
     assert not (tmp_path / "planted").exists()
 
 

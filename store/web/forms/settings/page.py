@@ -43,7 +43,7 @@ NOTHING_SENT = Outcome(200, "", {}, {})
 def page_of_settings(site: Site, s: Store[Any], schema: type | None, outcome: Outcome = NOTHING_SENT) -> Page:
     """The form for the settings in the namespace of `s`. Raises: TypeError, ValueError: the class cannot be kept."""
     entries = entries_of(s, schema)
-    title = "Settings" if schema is None else f"Settings {schema.__name__}"
+    title = "Settings" if schema is None else f"Settings of {schema.__name__}"
     parts = [
         _classes(site, s.namespace, schema),
         trouble(outcome.problem) if outcome.problem else None,
