@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -87,11 +87,22 @@ def _faults(found: Verification) -> Iterator[tuple[str, str, str]]:
                 yield fault, f"{quoted(one[1])} in {quoted(one[0])}", short(" ".join(one[2:]), 200)
 
 
-def verify(ns: Namespace, *, quick: bool = False) -> Verification:
-    """See `Store.verify`."""
+PROGRESS_RECORDS = 1000
+
+Progress = Callable[[int], object]
+"""Takes the number of records that are checked; what it raises ends the check."""
+
+
+def verify(ns: Namespace, *, quick: bool = False, progress: Progress = int) -> Verification:
+    """See `Store.verify`. `progress` is called now and then, and first of all."""
     ns.check_open()
+    progress(0)
     found = Verification()
-    for part in (_check_file, _check_records, _check_beside):
+
+    def check_records(ns: Namespace, found: Verification, quick: bool) -> None:
+        _check_records(ns, found, quick, progress)
+
+    for part in (_check_file, check_records, _check_beside):
         try:
             part(ns, found, quick)
         except (Corrupt, StorageError) as exc:  # it cannot be read further, which is a finding
@@ -105,8 +116,10 @@ def _check_file(ns: Namespace, found: Verification, quick: bool) -> None:
     found.unread = ns.care.unread_commits()
 
 
-def _check_records(ns: Namespace, found: Verification, quick: bool) -> None:
-    for row in ns.care.rows(found.damage):
+def _check_records(ns: Namespace, found: Verification, quick: bool, progress: Progress) -> None:
+    for number, row in enumerate(ns.care.rows(found.damage)):
+        if number % PROGRESS_RECORDS == 0:
+            progress(number)
         if isinstance(row, Row):
             _check(ns, found, row, quick)
         else:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from store.care.verify import Verification
+from store.care.verify import Verification, verify
 from store.errors import StoreError
 from store.mapping.store import Store
+
+WAIT_SECONDS = 1.0  # that a page waits for the result, which a small store has by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,36 @@ class Check:
     problem: str | None = None
 
 
-class Health:
-    """The checks of one application, which are `Store.verify(quick=True)`. Safe across threads."""
+@dataclass(slots=True)
+class Running:
+    """A check that runs. `began` is Unix seconds; `done` are the records that it has read."""
 
-    def __init__(self) -> None:
-        self._running = threading.Lock()
-        self._began: float | None = None
+    began: float
+    done: int = 0
+    is_stopped: bool = False
+
+    def progress(self, done: int) -> None:
+        """Note how many records are read. Raises: Stopped: somebody asked for it."""
+        self.done = done
+        if self.is_stopped:
+            raise Stopped
+
+
+class Stopped(Exception):
+    """A check was stopped before its end."""
+
+
+class Health:
+    """The checks of one application, as `Store.verify(quick=True)` makes them. Safe across threads.
+
+    A check runs in a thread of its own: it takes minutes on a large store, and nobody has to wait for it.
+    """
+
+    def __init__(self, wait: float = WAIT_SECONDS) -> None:
+        self._wait = wait
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._running: Running | None = None
         self._last: Check | None = None
         self._count = 0
 
@@ -45,34 +71,55 @@ class Health:
         return self._last
 
     @property
-    def began(self) -> float | None:
-        """When the check began that runs now; None if none does."""
-        return self._began
+    def running(self) -> Running | None:
+        """The check that runs now, if one does."""
+        return self._running
 
     def check(self, s: Store[Any], clock: Callable[[], float], number: int) -> bool:
-        """Runs a check in this thread if `number` have ended so far; returns whether it did.
+        """Begins a check if `number` have ended so far, and waits a little for its end; returns whether it did begin.
 
-        A page that is loaded again asks with the same number, so that it shows the result and runs nothing. While
-        another thread runs a check none is begun.
+        A page that is loaded again asks with the same number, so that it shows the result and runs nothing. While a
+        check runs none is begun.
         """
-        if not self._running.acquire(blocking=False):
-            return False
-        try:
-            if number != self._count:
+        with self._lock:
+            if self._running is not None or number != self._count:
                 return False
-            self._began = clock()
-            self._last = _checked(s, clock)
-            self._count += 1
-            return True
+            running = self._running = Running(clock())
+            self._thread = threading.Thread(target=self._run, args=(s, clock, running), name="check", daemon=True)
+            self._thread.start()
+        self.join(self._wait)
+        return True
+
+    def stop(self, number: int) -> None:
+        """End the check before which `number` have ended, if it runs; what it has found is dropped."""
+        with self._lock:
+            if self._running is not None and number == self._count:
+                self._running.is_stopped = True
+        self.join(self._wait)
+
+    def end(self, seconds: float) -> None:
+        """Stop the check that runs, as the store is to be closed, and wait for its end."""
+        with self._lock:
+            if self._running is not None:
+                self._running.is_stopped = True
+        self.join(seconds)
+
+    def join(self, seconds: float | None = None) -> None:
+        """Wait for the end of the check that runs, for so many seconds at most."""
+        if (thread := self._thread) is not None:
+            thread.join(seconds)
+
+    def _run(self, s: Store[Any], clock: Callable[[], float], running: Running) -> None:
+        found: Verification | None = None
+        problem: str | None = "a mistake in the program ended the check; its terminal shows where"
+        try:
+            found, problem = verify(s.opened, quick=True, progress=running.progress), None
+        except Stopped:
+            problem = "the check was stopped"
+        except StoreError as exc:  # such as a lock of another program; the page shows it
+            problem = str(exc)
         finally:
-            self._began = None
-            self._running.release()
-
-
-def _checked(s: Store[Any], clock: Callable[[], float]) -> Check:
-    began = clock()
-    try:
-        found = s.verify(quick=True)
-    except StoreError as exc:  # such as a lock of another program; the page shows it
-        return Check(began, clock(), None, str(exc))
-    return Check(began, clock(), found)
+            with self._lock:
+                self._last = Check(running.began, clock(), found, problem)
+                self._count += 1
+                self._running = None

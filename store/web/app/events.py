@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from store.system.clock import wall_clock
+from store.system.clock import steady_clock, wall_clock
 from store.web.app.door import Refusal
 from store.web.app.feeds import Feeds, TooManyStreams
 from store.web.app.refusing import response_of
@@ -21,6 +21,8 @@ from store.web.app.subscription import Subscription
 MEDIA_TYPE = "text/event-stream"
 HEARTBEAT_SECONDS = 15.0  # after which a connection is tried, to notice that its client is gone
 BATCH_SECONDS = 0.25  # between two batches: a busy store does not keep a browser busy
+REST = 4  # times the duration of a comparison to pause after it
+MOST_REST_SECONDS = 4.0  # the end of the server waits for it
 FULL = Refusal(503, "There are too many streams of events. Close other pages of this store, and reload this one.")
 
 
@@ -51,9 +53,11 @@ class Events:
         client = request.client.host if request.client else ""
         watched, query = watched_by(request), dict(request.query_params)
 
-        async def catch_up() -> None:
-            if await self._has_changed(query):
+        async def catch_up() -> bool:
+            has_changed = await self._has_changed(query)
+            if has_changed:
                 subscription.add_unknown(watched.namespace)
+            return has_changed
 
         try:
             async with self._feeds.subscribed(watched, client, query.get("seen")) as subscription:
@@ -81,22 +85,24 @@ def watched_by(request: Request) -> Watched:
 
 
 async def stream(
-    subscription: Subscription, catch_up: Callable[[], Awaitable[None]], left: Callable[[], float] = lambda: inf
+    subscription: Subscription, catch_up: Callable[[], Awaitable[bool]], left: Callable[[], float] = lambda: inf
 ) -> AsyncIterator[str]:
-    """The text of a stream; `catch_up` adds what changed before the records were watched.
+    """The text of a stream; `catch_up` compares what the page shows, and adds whether that has changed.
 
     `left`: the seconds until a record expires whose change nobody will deliver.
     """
     yield "retry: 5000\n\n"
-    is_behind, is_current = True, True
+    is_current, is_told = True, False
     while not subscription.is_over:
         pause = min(HEARTBEAT_SECONDS, max(left(), 0.0)) if is_current else HEARTBEAT_SECONDS
         batch = await subscription.batch(pause)
-        if is_behind and subscription.has_begun:
-            is_behind = False
-            await catch_up()
+        rest = BATCH_SECONDS
+        if subscription.is_behind and subscription.has_begun and not is_told:
+            subscription.is_behind, began = False, steady_clock()
+            is_told = await catch_up()
+            rest = rest if is_told else max(rest, min(MOST_REST_SECONDS, REST * (steady_clock() - began)))
         if is_current and left() <= 0:
             is_current = False
             subscription.add_unknown()
         yield batch or ": heartbeat\n\n"
-        await asyncio.sleep(BATCH_SECONDS)
+        await asyncio.sleep(rest)

@@ -43,7 +43,7 @@ class Feeds:
         """
         if self._is_closed or self._clients.total() >= MOST_STREAMS or self._clients[client] >= MOST_OF_CLIENT:
             raise TooManyStreams
-        feed, subscription = self._feed(scope), Subscription(seen)
+        feed, subscription = self._feed(scope), Subscription(seen, is_part=scope.namespace is not None)
         self._clients[client] += 1
         feed.add(subscription)
         try:

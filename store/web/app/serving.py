@@ -34,6 +34,7 @@ class Serving:
 
     def __init__(self, site: Site, door: Door, sock: socket.socket, connections: Connections | None = None) -> None:
         self._feeds = Feeds(site)
+        self._health = site.health
         app = application(site, door, self._feeds)
         self._server = uvicorn.Server(configured(app, Connections() if connections is None else connections))
         self._sock = sock
@@ -55,6 +56,7 @@ class Serving:
             await serving
         finally:
             self._feeds.join()
+            self._health.end(GRACE_SECONDS)
 
     def stop(self) -> None:
         """Ends it soon. Any thread may call this."""

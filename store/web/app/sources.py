@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from store.errors import LockTimeout, StoreError
+from store.errors import LockTimeout
 from store.system.clock import steady_clock
 from store.watching.changes import Change
 from store.watching.watch import Watch
 from store.web.site import Site
 
-MOST_RECORDS = 250_000  # a watch has a mark of each in memory, some 300 bytes
+MOST_RECORDS = 10_000  # a watch has a mark of each in memory, some 300 bytes, and may compare them with each commit
 LOOK_SECONDS = 1.0  # between two looks at the whole store, where nothing wakes earlier
 LEAST_SECONDS = 0.25  # between two that are woken
 REST = 20  # times the duration of a look to pause after it: one of very many namespaces takes long
@@ -34,7 +34,10 @@ class Scope:
 WHOLE_STORE = Scope(None)
 
 Deliver = Callable[[Change | str], None]
-"""Takes a change of a record; or the mark of the store after some, of which it is not known what they were."""
+"""Takes a change of a record; or the mark of the store after some, of which it is not known what they were.
+
+Of a namespace that is too large to be watched they may be changes elsewhere: its pages compare what they show.
+"""
 
 
 class Source(Protocol):
@@ -62,7 +65,7 @@ class RecordSource:
         self._site = site
         self._scope = scope
         self._namespace = namespace
-        self._watch: Watch[Any] | None = None
+        self._watch: Watch[Any] | StoreSource | None = None
         self._is_closed = False
 
     def watch(self, begin: Callable[[], None], deliver: Deliver) -> None:
@@ -80,18 +83,23 @@ class RecordSource:
         scope, site = self._scope, self._site
         names = None if scope.name is None else [scope.name]
         with site.within(self._namespace) as s:
-            if names is None and len(s) > MOST_RECORDS:
-                raise StoreError(
-                    f"more than {MOST_RECORDS:,} records are not watched; reload the page to see changes"
-                )
-            with s.watch(names, scope.prefix) as watch:
-                self._watch = watch
-                if self._is_closed:  # before there was a watch to close
-                    return
-                begin()
-                for change in watch:
-                    site.history.note(change.namespace, change.name, change.record, site.clock())
-                    deliver(change)
+            if names is not None or len(s) <= MOST_RECORDS:
+                with s.watch(names, scope.prefix) as watch:
+                    if self._is_kept(watch):
+                        begin()
+                        for change in watch:
+                            site.history.note(change.namespace, change.name, change.record, site.clock())
+                            deliver(change)
+                return
+        commits = StoreSource(site)
+        if not self._is_kept(commits):
+            commits.close()
+        commits.watch(begin, deliver)
+
+    def _is_kept(self, watch: Watch[Any] | StoreSource) -> bool:
+        """Keep a watch for `close`; False if that has been called already."""
+        self._watch = watch
+        return not self._is_closed
 
 
 class StoreSource:

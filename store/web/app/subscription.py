@@ -8,6 +8,7 @@ import json
 from store.watching.changes import Change
 
 MOST_NAME = 4096  # characters; in a crafted file it may have any length, and a hundred of these are kept
+NOT_COMPARED = "the store has changed, and this page does not have all records; reload it, or sort by name"
 MOST_PENDING = 100  # changes; of more, the page only learns that there were many
 
 
@@ -20,9 +21,12 @@ class Subscription:
     "problem" is the last one, with a `message`: the records are not watched.
     """
 
-    def __init__(self, seen: str | None = None) -> None:
-        """`seen`: the mark of the whole store that the page shows."""
+    def __init__(self, seen: str | None = None, *, is_part: bool = False) -> None:
+        """`seen`: the mark of what the page shows; of a part of the store where it `is_part`."""
         self._seen = seen
+        self._is_part = is_part
+        self.is_behind = True
+        """Whether what the page shows may have changed without an event: it is to be compared."""
         self._pending: list[str] = []
         self._ready = asyncio.Event()
         self._has_ended = False
@@ -41,8 +45,16 @@ class Subscription:
             self.add_unknown(change.namespace)
 
     def add_mark(self, mark: str) -> None:
-        """Keep for the next batch that the store has changed, unless the page was made since then."""
-        if mark != self._seen:
+        """Keep for the next batch that the store has changed, unless the page was made since then.
+
+        A page of a part of the store is compared with that part, if it can be.
+        """
+        if self._is_part and self._seen is None:
+            self.end(NOT_COMPARED)
+        elif self._is_part:
+            self.is_behind = True
+            self._ready.set()
+        elif mark != self._seen:
             self._seen = mark
             self.add_unknown()
 

@@ -25,8 +25,9 @@ _KINDS = (
 )
 _ABOUT = (
     "Compares the seal of each record of all namespaces, reads the structure of the database, and looks for the "
-    "files of large values. Nothing is decoded. It reads all records, so it can take minutes on a large store; one "
-    "check runs at a time. `store verify` also compares the content of those files."
+    "files of large values. Nothing is decoded. It reads all records, so it can take minutes on a large store, and "
+    "goes on when you leave this page; one check runs at a time. `store verify` also compares the content of those "
+    "files."
 )
 
 
@@ -35,7 +36,10 @@ def health_page(site: Site, query: Mapping[str, str]) -> Page:
     number_asked = count_of(query, "check")
     if number_asked is not None:
         site.health.check(site.store, site.clock, number_asked)
-    parts = [_status(site), _form(site), _log(site)]
+    number_stopped = count_of(query, "stop")
+    if number_stopped is not None:
+        site.health.stop(number_stopped)
+    parts: list[Html | None] = [_status(site), _form(site), _log(site)]
     if site.health.last is not None and site.health.last.found is not None:
         parts.insert(1, _findings(site, site.health.last.found))
     return Page("Health", joined(parts))
@@ -51,11 +55,13 @@ def status_text(check: Check | None) -> str:
 
 
 def _status(site: Site) -> Html:
-    check, began = site.health.last, site.health.began
-    if began is not None:
-        return notice(
-            "note", "A check is running; it began ", moment_at(began, site.clock()), ". Load the page again."
-        )
+    check, running = site.health.last, site.health.running
+    if running is not None:
+        done = f"; {counted(running.done, 'record')} so far" if running.done else ""
+        again = element("a", "See how far it is", href=site.links.health())
+        stop = element("a", "stop it", href=site.links.page("health", stop=site.health.count))
+        began = moment_at(running.began, site.clock())
+        return notice("note", "A check is running. It began ", began, f"{done}. ", again, ", or ", stop, ".")
     if check is None:
         return notice("note", "The store has not been checked since these pages were started.")
     when = moment_at(check.ended, site.clock())
@@ -68,7 +74,9 @@ def _status(site: Site) -> Html:
     return notice("error", "The store has problems, listed below. Checked ", when, ".", took)
 
 
-def _form(site: Site) -> Html:
+def _form(site: Site) -> Html | None:
+    if site.health.running is not None:
+        return None
     return section(
         "Check",
         element("p", prose(_ABOUT)),

@@ -31,6 +31,7 @@ from store.web.app.feeds import MOST_OF_CLIENT, MOST_STREAMS, Feeds, TooManyStre
 from store.web.app.sources import Scope
 from store.web.app.subscription import MOST_PENDING, Subscription
 from store.web.links import Links
+from store.web.pages import marks
 from store.web.routing import page_of
 from store.web.site import Site
 
@@ -193,15 +194,106 @@ def test_mistake_while_watching_ends_the_stream_and_is_logged(
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_too_many_records_are_not_watched(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+async def events_over_the_application(watched: Watched, query: str, steps: list[Callable[[], object] | None]) -> list[Any]:
+    """The events of a stream; each step is made once the event before it has come. None: only waits for the event."""
+    scope = scope_of("http", f"/{TOKEN}/events", None, headers=[(b"host", HOST.encode())], query_string=query.encode())
+    received, sent = asyncio.Queue[Any](), asyncio.Queue[Any]()
+    task = asyncio.create_task(application(watched.site, DOOR, watched.feeds)(scope, received.get, sent.put))  # type: ignore[arg-type]
+    events: list[Any] = []
+    for step in [None, *steps]:
+        if step is not None:
+            await asyncio.to_thread(step)
+        before = len(events)
+        while len(events) == before:
+            body = (await asyncio.wait_for(sent.get(), SECONDS)).get("body", b"").decode()
+            events += [json.loads(text[6:]) for text in body.split("\n\n") if text.startswith("data: ")]
+    received.put_nowait({"type": "http.disconnect"})
+    await asyncio.wait_for(task, SECONDS)
+    return events
+
+
+def query_of(watched: Watched, **query: str) -> str:
+    """That of the events of a page."""
+    return str(page_of(watched.site, "namespace", {"namespace": "", **query}).live).partition("?")[2]
+
+
+@pytest.fixture
+def large(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """A namespace of more records than are watched."""
     monkeypatch.setattr(sources, "MOST_RECORDS", 1)
+    monkeypatch.setattr(module, "BATCH_SECONDS", 0)
+    watched.site = dataclasses.replace(watched.site, live=True)
+    return watched
+
+
+def test_page_of_too_many_records_is_told_when_it_has_changed(large: Watched) -> None:
+    async def main(feeds: Feeds) -> None:
+        events = await events_over_the_application(
+            large, query_of(large, prefix="a:"), [lambda: large.s.__setitem__("a:9", 1)]
+        )
+        assert events == [{"kind": "watching"}, {"kind": "many", "namespace": ""}]
+
+    watch(large, main)
+    assert large.site.history.of("", "a:9") == []  # no record of a large namespace is followed
+
+
+def test_page_of_too_many_records_is_not_told_of_others(large: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, is_compared = [], threading.Event()
+
+    def has_changed(*given: Any) -> bool:
+        results.append(before(*given))
+        is_compared.set()
+        return results[-1]
+
+    before = marks.has_changed
+    monkeypatch.setattr(marks, "has_changed", has_changed)
+
+    def write(name: str) -> None:
+        is_compared.clear()
+        large.s[name] = 2
+        assert is_compared.wait(SECONDS)
 
     async def main(feeds: Feeds) -> None:
-        async with feeds.subscribed(Scope(""), "c") as one, feeds.subscribed(Scope("", name="a:1"), "c") as other:
-            assert (await events_of(one))[0]["message"].startswith("more than 1 records are not watched")
-            await begun(other)
+        query = query_of(large, prefix="a:")
+        steps = [lambda: (is_compared.wait(SECONDS), write("b:1"), write("b:2"), write("a:1"))]
+        events = await events_over_the_application(large, query, steps)
+        assert events == [{"kind": "watching"}, {"kind": "many", "namespace": ""}]
 
-    watch(watched, main)
+    watch(large, main)
+    assert results[-1] and not any(results[:-1]) and len(results) >= 4
+
+
+def test_page_that_cannot_be_compared_says_so_once_the_store_has_changed(large: Watched) -> None:
+    async def main(feeds: Feeds) -> None:
+        events = await events_over_the_application(large, "namespace=", [lambda: large.s.__setitem__("b:2", 1)])
+        assert events[1]["kind"] == "problem" and "sort by name" in events[1]["message"]
+
+    watch(large, main)
+
+
+def test_one_record_of_too_many_is_watched(large: Watched) -> None:
+    async def main(feeds: Feeds) -> None:
+        async with feeds.subscribed(Scope("", name="a:1"), "c") as one:
+            await begun(one)
+            large.s["a:1"] = 2
+            assert await events_of(one) == [{"kind": "set", "name": "a:1", "namespace": ""}]
+
+    watch(large, main)
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_stream_of_too_many_records_ends_with_the_server(large: Watched, is_early: bool) -> None:
+    async def main(feeds: Feeds) -> None:
+        async with feeds.subscribed(Scope(""), "c") as one:
+            if not is_early:
+                await begun(one)
+            feeds.end_streams()
+            assert one.is_over
+            (thread,) = watching_threads()
+        await asyncio.to_thread(thread.join, SECONDS)
+        assert not thread.is_alive()
+
+    watch(large, main)
 
 
 def test_streams_are_limited_in_all_and_for_each_client(watched: Watched) -> None:

@@ -9,6 +9,7 @@ import page_reading
 import pytest
 
 from store import Store
+from store.web.health import Health
 from store.web.links import Links
 from store.web.pages.layout import document
 from store.web.routing import page_of
@@ -19,7 +20,7 @@ Show = Callable[..., page_reading.Node]
 
 @pytest.fixture
 def site(s: Store[Any], clock: Callable[[], float]) -> Site:
-    return Site(s, Links("/t"), clock=clock)
+    return Site(s, Links("/t"), clock=clock, health=Health(wait=60))
 
 
 @pytest.fixture

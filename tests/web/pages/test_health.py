@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 import threading
 from contextlib import closing
@@ -10,8 +11,10 @@ import pytest
 from page_reading import asked_by, read, rows_of
 
 from store import Store
+from store.care import verify as verifying
 from store.care.verify import Verification
 from store.errors import LockTimeout
+from store.web import health as module
 from store.web.health import Health
 from store.web.links import Links
 from store.web.routing import page_of
@@ -29,13 +32,13 @@ def verified(monkeypatch, result):
     """Counts the checks of all stores; each gives that result."""
     calls = []
 
-    def verify(self, *, quick=False):
+    def verify(ns, *, quick=False, progress=int):
         calls.append(quick)
         if isinstance(result, Exception):
             raise result
-        return result() if callable(result) else result
+        return result(progress) if callable(result) else result
 
-    monkeypatch.setattr(Store, "verify", verify)
+    monkeypatch.setattr(module, "verify", verify)
     return calls
 
 
@@ -49,7 +52,7 @@ def test_page_checks_nothing_until_it_is_asked(show, monkeypatch):
 def test_check_of_a_sound_store(path, clock, kind):
     with Store(path, clock=clock) as s:
         s.update({"a": 1, "b": 2})
-        site = Site(s, Links("/t"), clock=clock)
+        site = Site(s, Links("/t"), clock=clock, health=Health(wait=60))
         page = read(page_of(site, "health", {"check": "0"}).body)
         assert "The store is sound: 2 records" in page.one("p", "good").text
         assert "sound" in page_of(site, "", {}).body
@@ -69,24 +72,75 @@ def test_result_is_kept_with_its_time_and_shown_without_another_check(show, monk
     assert calls == [True, True]
 
 
-def test_one_check_at_a_time(show, site, clock, monkeypatch):
+@pytest.fixture
+def slow(site, monkeypatch):
+    """A check that has read 2,000 records, and goes on when `go_on` is set; pages do not wait for it."""
     began, go_on = threading.Event(), threading.Event()
 
-    def slow():
+    def check(progress):
+        progress(0)
+        progress(2000)
         began.set()
         assert go_on.wait(60)
-        return Verification()
+        progress(3000)
+        return Verification(sealed=4000)
 
-    calls = verified(monkeypatch, slow)
-    thread = threading.Thread(target=site.health.check, args=(site.store, clock, 0))
-    thread.start()
-    try:
-        assert began.wait(60)
-        assert "A check is running" in show("health", check="0").text
-    finally:
-        go_on.set()
-        thread.join(60)
-    assert calls == [True] and site.health.count == 1 and site.health.began is None
+    site = dataclasses.replace(site, health=Health(wait=0))
+    go_on.site, go_on.began, go_on.calls = site, began, verified(monkeypatch, check)
+    yield go_on
+    go_on.set()
+    site.health.join()
+
+
+def shown(site, **query):
+    return read(str(page_of(site, "health", query).body))
+
+
+def test_page_does_not_wait_for_a_check(slow):
+    shown(slow.site, check="0")
+    assert slow.began.wait(60)
+    for query in ({}, {"check": "0"}):  # loaded again, by both addresses
+        page = shown(slow.site, **query)
+        assert "A check is running. It began now; 2,000 records so far." in page.text and page.each("form") == []
+    slow.set()
+    slow.site.health.join()
+    assert "4,000 records" in shown(slow.site).one("p", "good").text
+    assert slow.calls == [True] and slow.site.health.count == 1 and slow.site.health.running is None
+
+
+def test_check_can_be_stopped(slow):
+    shown(slow.site, check="0")
+    assert slow.began.wait(60)
+    stop = next(link["href"] for link in shown(slow.site).each("a") if link.text == "stop it")
+    path, query = asked_by(stop)
+    assert path == "health"
+    shown(slow.site, stop="7")  # of another check
+    shown(slow.site, **query)
+    slow.set()
+    slow.site.health.join()
+    assert "the check was stopped" in shown(slow.site).one("p", "error").text
+    shown(slow.site, check="1")
+    shown(slow.site, **query)  # the address of the one that was stopped, loaded again
+    slow.site.health.join()
+    assert "4,000 records" in shown(slow.site).one("p", "good").text
+
+
+def test_check_ends_with_the_server(slow):
+    shown(slow.site, check="0")
+    assert slow.began.wait(60)
+    slow.site.health.end(0)
+    slow.set()
+    slow.site.health.join()
+    assert "stopped" in slow.site.health.last.problem
+    slow.site.health.end(0)
+
+
+def test_check_counts_what_it_has_read(s, monkeypatch):
+    monkeypatch.setattr(verifying, "PROGRESS_RECORDS", 2)
+    s.update(dict.fromkeys("abcde", 1))
+    seen = []
+    assert verifying.verify(s.opened, quick=True, progress=seen.append).sealed == 5
+    assert seen == [0, 0, 2, 4]
 
 
 def test_error_of_a_check_is_its_result(show, monkeypatch):
@@ -95,13 +149,14 @@ def test_error_of_a_check_is_its_result(show, monkeypatch):
     assert "could not be checked" in page.text and "another program locks it" in page.one("p", "error").text
 
 
-def test_error_that_is_a_mistake_ends_the_check(s, clock, monkeypatch):
+def test_error_that_is_a_mistake_ends_the_check(show, site, monkeypatch):
+    seen = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: seen.append(args.exc_type))
     verified(monkeypatch, RuntimeError())
-    health = Health()
-    with pytest.raises(RuntimeError):
-        health.check(s, clock, 0)
-    verified(monkeypatch, Verification())
-    assert health.began is None and health.check(s, clock, 0)
+    assert "its terminal shows where" in show("health", check="0").one("p", "error").text
+    assert seen == [RuntimeError]
+    verified(monkeypatch, Verification(sealed=1))
+    assert site.health.running is None and "sound" in show("health", check="1").text
 
 
 @pytest.mark.damaged
@@ -110,7 +165,7 @@ def test_findings_lead_to_the_records(path, clock):
         s.update({"a": 1, "b": 2})
         with closing(sqlite3.connect(path)) as conn, conn:
             conn.execute("UPDATE records SET body = zeroblob(9) WHERE name = 'b'")
-        page = read(page_of(Site(s, Links("/t"), clock=clock), "health", {"check": "0"}).body)
+        page = read(page_of(Site(s, Links("/t"), clock=clock, health=Health(wait=60)), "health", {"check": "0"}).body)
     assert "has problems" in page.one("p", "error").text
     assert dict(rows_of(page.each("table", "facts")[0]))["Tampered"] == "1"
     table = page.one("table", "listing")
