@@ -49,7 +49,7 @@ class Stopped(Exception):
 class Health:
     """The checks of one application, as `Store.verify(quick=True)` makes them. Safe across threads.
 
-    A check runs in a thread of its own: it takes minutes on a large store, and nobody has to wait for it.
+    A check runs in a thread of its own: it takes minutes on a large store, and pages do not wait for it.
     """
 
     def __init__(self, wait: float = WAIT_SECONDS) -> None:
