@@ -69,7 +69,7 @@ class RedisCommitMonitor:
     """The contract `CommitMonitor` of all namespaces: a digest of the ends of their streams.
 
     Nothing on the server counts the writes of a whole store, whose namespaces are on several nodes of a cluster. So a
-    look reads all of them, hundreds by one script: 100,000 take half a second.
+    look reads all of them, hundreds by one script: 100,000 take the server 0.6 seconds.
     """
 
     def __init__(self, server: Server, check_open: Callable[[], object]) -> None:

@@ -53,9 +53,10 @@ def listeners(sql: Any) -> int:
 class Looks:
     """A monitor that is asked by nobody; tells when it is woken."""
 
-    def __init__(self, s: Store[Any]) -> None:
+    def __init__(self, s: Store[Any], *, of_all: bool = False) -> None:
         self.woken = threading.Event()
-        self.monitor = s.opened.engine.changes.watch("")  # type: ignore[union-attr]
+        changes: Any = s.opened.engine.changes
+        self.monitor = changes.watch_all() if of_all else changes.watch("")
         self.monitor.wake_by(self.woken.set)
 
     def wait(self) -> None:
@@ -63,10 +64,10 @@ class Looks:
         self.woken.clear()
 
 
-@pytest.fixture
-def looks(s: Store[Any], still: None) -> Iterator[Looks]:
+@pytest.fixture(params=[False, True], ids=["namespace", "store"])
+def looks(s: Store[Any], still: None, request: pytest.FixtureRequest) -> Iterator[Looks]:
     """One that writers notify."""
-    found = Looks(s)
+    found = Looks(s, of_all=request.param)
     found.wait()  # once it listens: commits before that were not heard
     yield found
     found.monitor.close()
