@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from store.errors import StoreError
 from store.web.forms import PATHS, form_page
 from store.web.pages.health import health_page
+from store.web.pages.long_names import with_long_names
 from store.web.pages.overview import overview_page
 from store.web.pages.problem import missing_page, problem_page
 from store.web.pages.query import BadQuery, name_of
@@ -33,6 +34,7 @@ def page_of(site: Site, path: str, query: Query) -> Page:
     if page is None and path not in PATHS:
         return missing_page(site)
     try:
+        query = with_long_names(site, query)
         return form_page(site, path, query) if page is None else page(site, query)
     except (StoreError, BadQuery) as exc:
         return problem_page(exc)
