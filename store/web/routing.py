@@ -11,6 +11,7 @@ from store.errors import StoreError
 from store.web.forms import PATHS, form_page
 from store.web.forms.done import done
 from store.web.pages.health import health_page
+from store.web.pages.long_names import with_long_names
 from store.web.pages.overview import overview_page
 from store.web.pages.problem import missing_page, problem_page
 from store.web.pages.query import BadQuery, name_of
@@ -37,7 +38,8 @@ def page_of(site: Site, path: str, query: Query) -> Page:
     if page is None and path not in PATHS:
         return missing_page(site)
     try:
-        found = form_page(site, path, query) if page is None else page(site, query)
+        whole = with_long_names(site, query)
+        found = form_page(site, path, whole) if page is None else page(site, whole)
     except (StoreError, BadQuery) as exc:
         return problem_page(exc, _address(site, path, query))
     if "name" not in query:  # else it is about one record, and no place that the header leads to

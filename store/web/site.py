@@ -16,7 +16,7 @@ from store.system.clock import wall_clock
 from store.web.commits import Commits
 from store.web.health import Health
 from store.web.history import History
-from store.web.links import Links
+from store.web.links import Links, fits
 from store.web.place import Place
 
 
@@ -62,8 +62,9 @@ class Site:
         return Commits(self.store)
 
     def events(self, namespace: str | None, **query: str | int | None) -> Url | None:
-        """Where the events of records come from (`Links.events`); None if the application sends none."""
-        return self.links.events(namespace, **query) if self.live else None
+        """Where the events of records come from (`Links.events`); None if the application sends none of those."""
+        is_sent = self.live and fits(namespace or "", str(query.get("name") or ""))
+        return self.links.events(namespace, **query) if is_sent else None
 
 
 @dataclass(frozen=True)

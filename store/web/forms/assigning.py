@@ -18,7 +18,7 @@ from store.web.forms.spelling import FORMS, read, spelled
 from store.web.forms.target import Target, record_or_none, target_in
 from store.web.forms.trails import namespace_step
 from store.web.look import Budget, look
-from store.web.pages.naming import MOST_LINKED, record_text
+from store.web.pages.naming import record_text
 from store.web.pages.tables import notice, section
 from store.web.site import Page, Redirect, Site
 from store.web.statuses import status_of
@@ -69,8 +69,7 @@ def submit_set(site: Site, fields: Mapping[str, str]) -> Page | Redirect:
             now = record_or_none(s, target.name)
             return _page(site, target, fields, now, {"": problem_of(exc)}, status_of(exc))
         site.history.note(target.namespace, target.name, record, site.clock())
-    is_long = len(target.namespace) + len(target.name) > MOST_LINKED
-    return Redirect(site.links.page() if is_long else site.links.record(target.namespace, target.name))
+    return Redirect(site.links.record(target.namespace, target.name))
 
 
 def _put(s: Store[Any], target: Target, fields: Mapping[str, str]) -> Record:

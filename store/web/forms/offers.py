@@ -10,7 +10,7 @@ from store.rows.record import Record
 from store.settings.opening import NAMESPACE
 from store.web.forms.prefixes import prefix_form
 from store.web.forms.touching import touch_form
-from store.web.pages.naming import fits, record_text
+from store.web.pages.naming import record_text
 from store.web.pages.tables import section
 from store.web.site import Site
 
@@ -31,8 +31,6 @@ def record_forms(site: Site, s: Store[Any], record: Record | None, name: str = "
 
 def row_forms(site: Site, namespace: str, name: str) -> Html | None:
     """Links from a row of a listing to the forms of its record, so that these are two clicks from the first page."""
-    if not fits(namespace, name):
-        return None
     links = [
         element(
             "a",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from store.display.html import Html, Url, element
 from store.display.text import visible
+from store.web.links import fits
 from store.web.site import Site
 
 MOST_SHOWN = 200  # characters of a name in a title; in a crafted file it may have any length
 MOST_IN_LINKS = 80  # characters of a name in a link
-MOST_LINKED = 4096  # characters of a name that fits into an address
 UNNAMED = "unnamed namespace"
 
 
@@ -33,11 +33,6 @@ def record_text(name: str) -> str:
     return plainly(name) or '""'
 
 
-def fits(namespace: str, name: str = "") -> bool:
-    """Whether the names are short enough for an address, and for the fields of a form."""
-    return len(namespace) + len(name) <= MOST_LINKED
-
-
 def next_link(text: str, after: str, href: Url) -> Html:
     """The link to the page of a list that begins after a name."""
     if not fits(after):
@@ -49,14 +44,10 @@ def next_link(text: str, after: str, href: Url) -> Html:
 def namespace_link(site: Site, namespace: str) -> Html:
     """A link to the records of a namespace."""
     shown = plainly(namespace, MOST_IN_LINKS) if namespace else element("em", "unnamed")
-    if not fits(namespace):
-        return element("span", shown, title="too long for an address")
     return element("a", shown, href=site.links.namespace(namespace))
 
 
 def record_link(site: Site, namespace: str, name: str) -> Html:
     """A link to the page of a record."""
     shown = plainly(name, MOST_IN_LINKS) if name else element("em", '""')
-    if not fits(namespace, name):
-        return element("span", shown, title="too long for an address")
     return element("a", shown, href=site.links.record(namespace, name))

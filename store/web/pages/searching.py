@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from store.display.html import Html, element
-from store.web.pages.naming import MOST_IN_LINKS, cut, fits, namespace_text
+from store.web.links import fits
+from store.web.pages.naming import MOST_IN_LINKS, cut, namespace_text
 from store.web.pages.query import Wanted
 from store.web.site import Site
 

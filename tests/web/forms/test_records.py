@@ -103,8 +103,9 @@ def test_new_record_whose_name_is_taken(site: Site, s: Store) -> None:
     assert s["x"] == "mine"
 
 
-def test_name_that_no_address_holds_leads_to_the_first_page(site: Site, s: Store) -> None:
-    assert submit(site, "set", opened(site, "set").sent(new="y" * 100_000, value="1")) == Redirect(site.links.page())
+def test_name_that_no_address_holds_leads_to_its_page_too(site: Site, s: Store) -> None:
+    done = submit(site, "set", opened(site, "set").sent(new="y" * 100_000, value="1"))
+    assert done == Redirect(site.links.record("", "y" * 100_000)) and len(done.url) < 1000
     assert len(s) == 1
 
 

@@ -134,21 +134,6 @@ def test_address_that_leads_nowhere(show):
     assert show("nowhere", 404).one("main").one("a").text == "first page"
 
 
-def test_long_names_of_namespaces_are_in_no_address(s, monkeypatch):
-    monkeypatch.setattr(overview, "MOST_SHOWN", 1)
-    for letter in "ab":
-        with s.within(letter * 10_000) as inner:
-            inner["x"] = 1
-    body = page_of(Site(s, Links("/token")), "", {}).body
-    assert "too long for an address" in body and "a" * 1000 not in body
-
-
-def test_long_names_of_records_are_in_no_address(s):
-    s.update({f"{n:02}{'a' * 10_000}": n for n in range(60)})
-    body = page_of(Site(s, Links("/token")), "namespace", {"namespace": ""}).body
-    assert "too long for an address" in body and "a" * 1000 not in body
-
-
 def test_expiry_is_one_sentence_where_nothing_expires(s, show):
     s["a"] = 1
     (section,) = [one for one in show().each("section") if one.one("h2").text == "Expiry"]

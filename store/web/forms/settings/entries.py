@@ -21,8 +21,8 @@ from store.settings.text import FORMATS
 from store.web.forms.settings.choosing import input_for
 from store.web.forms.settings.inputs import Input
 from store.web.forms.target import record_or_none
+from store.web.links import fits
 from store.web.look import Budget, look
-from store.web.pages.naming import fits
 
 MOST_ENTRIES = 200
 MOST_TEXT = 512 * 1024  # characters of all entries: a browser sends each twice, and nine times as long at worst
