@@ -38,8 +38,8 @@ class Row(NamedTuple):
 
     def header(self) -> Header:
         """The row without its body."""
-        size = len(self.body) + size_of(self.spill)
-        return Header(self.id or 0, *self[1:7], size, *self[11:], self.seal)
+        in_files = size_of(self.spill)
+        return Header(self.id or 0, *self[1:7], len(self.body) + in_files, *self[11:], self.seal, in_files)
 
     def sealed(self) -> Sealed:
         """The part of the row that a seal proves."""
@@ -81,10 +81,14 @@ def has_expired(item: Expiring, now: float) -> bool:
 
 
 def stamp_of(revision: int, seal: bytes) -> str:
-    """The stamp of a record: its revision, and the digest in the seal, which follows the id of the key."""
-    return f"{revision}-{seal[8:].hex()}"
+    """The stamp of a record: its revision, and the digest in the seal, which follows the id of the key.
+
+    In a crafted file a seal may have any length; one that is too long never holds, and is cut.
+    """
+    return f"{revision}-{seal[8:_LONGEST_SEAL].hex()}"
 
 
+_LONGEST_SEAL = 72  # bytes, of which a seal has 24
 _LEAST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
 _NONE = type(None)
 _COLUMN_TYPES: tuple[tuple[type, ...], ...] = (
@@ -113,7 +117,10 @@ class Sealed(NamedTuple):
 
 
 class Header(NamedTuple):
-    """A `Row` without its body, from which a `Record` is made. `size` is that of the body and the files together."""
+    """A `Row` without its body, from which a `Record` is made.
+
+    `size` is that of the body and the files together, `file_bytes` that of the files alone.
+    """
 
     id: int
     namespace: str
@@ -128,6 +135,7 @@ class Header(NamedTuple):
     modified: float
     expires: float | None
     seal: bytes
+    file_bytes: int = 0
 
     @property
     def key_id(self) -> bytes:
@@ -149,7 +157,7 @@ class Header(NamedTuple):
         return self.has_types() and not any(time != time for time in times)
 
 
-_HEADER_TYPES = frozenset(product((int,), *_COLUMN_TYPES[1:7], (int,), *_COLUMN_TYPES[11:], (bytes,)))
+_HEADER_TYPES = frozenset(product((int,), *_COLUMN_TYPES[1:7], (int,), *_COLUMN_TYPES[11:], (bytes,), (int,)))
 
 
 class Total(NamedTuple):

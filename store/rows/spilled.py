@@ -21,6 +21,7 @@ from store.system.late import late
 FOLDER_SUFFIX = "-spill"
 MAX_PARTS = 10_000  # of one record
 _RANDOM_BYTES = 16
+_MOST_TEXT = MAX_PARTS * 200  # characters; in a crafted file it may have any length, and nothing of it is read
 # Compiled when the first value with files is met, as all patterns that a plain read does not need.
 _FILE = "[0-9a-f]{32}-[0-9a-f]{32}"
 _CHECKSUM = "[0-9a-f]{64}"
@@ -104,7 +105,7 @@ def count_of(text: Any) -> int:
 
 def _read(text: Any) -> list[Any]:
     """The list in the text, or [] if it has none."""
-    if not isinstance(text, str):
+    if not isinstance(text, str) or len(text) > _MOST_TEXT:
         return []
     loads = late("json:loads", "a large value")
     try:

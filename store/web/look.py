@@ -12,6 +12,7 @@ from typing import Any
 from store.care.inspect import verdict_of
 from store.classes.shown import described
 from store.display.units import size_text
+from store.engines.contract import Fields
 from store.errors import ClassNotFound, Corrupt, RecordError, StoreError, Tampered
 from store.mapping.store import Store
 from store.opened.namespace import Namespace
@@ -78,16 +79,23 @@ def look(s: Store[Any], record: Record, budget: Budget) -> Look:
     No error of the record is raised: it is the `problem`. A store that trusts all (`trust="all"`) changes nothing.
     """
     ns = s.opened
-    has_files = ns.values.large is not None  # then most of a large value may be in files, which are mapped
-    refusal = budget.refusal(0 if has_files else record.size)
-    if refusal is not None:
-        return Look(record.name, record, "skipped", problem=refusal)
     try:
+        refusal = budget.refusal(_row_bytes(ns, record, budget))
+        if refusal is not None:
+            return Look(record.name, record, "skipped", problem=refusal)
         return _newest(ns, record.name, budget)
     except StoreError as exc:
         return Look(record.name, record, _badge_of(exc), problem=str(exc))
     except (Exception, SystemExit, GeneratorExit) as exc:  # MemoryError, and errors of the class's own code
         return Look(record.name, record, "refused", problem=f"decoding it failed: {described(exc)}")
+
+
+def _row_bytes(ns: Namespace, record: Record, budget: Budget) -> int:
+    """How many bytes reading the row of a record takes, without its files: these may be mapped."""
+    if record.size <= budget.most or ns.values.large is None:
+        return record.size
+    header = ns.engine.get(ns.name, (record.name,), Fields.HEADER).get(record.name)
+    return 0 if header is None else header.size - header.file_bytes
 
 
 def _newest(ns: Namespace, name: str, budget: Budget) -> Look:

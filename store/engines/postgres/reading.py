@@ -23,8 +23,11 @@ _ROW, _SEALED, _LISTED = Fields.ROW, Fields.SEALED, Fields.LISTED
 
 def _header(values: Sequence[Any]) -> Header:
     *columns, spill = values
-    header = Header._make(columns)
-    return header if spill is None else header._replace(size=header.size + size_of(spill))
+    header = Header(*columns)
+    if spill is None:
+        return header
+    in_files = size_of(spill)
+    return header._replace(size=header.size + in_files, file_bytes=in_files)
 
 
 _MAKE: dict[Fields, Callable[[Any], Any]] = {

@@ -12,6 +12,7 @@ from typing import Any
 
 from store.care.inspect import Inspection
 from store.display.html import Child, Html, element, joined
+from store.display.units import size_text
 from store.errors import Conflict
 from store.mapping.store import Store
 from store.web.forms.controls import about, button, form, trouble
@@ -26,6 +27,7 @@ from store.web.statuses import status_of
 from store.web.values import badge
 
 MOST_GLOBALS = 200
+MOST_BYTES = 1024 * 1024  # of a record: describing more takes many seconds, and a hundred times the memory
 
 
 def admit_page(site: Site, namespace: str, name: str) -> Page:
@@ -58,10 +60,20 @@ def digest_of(seen: Inspection) -> str:
 
 def _same(s: Store[Any], target: Target) -> Inspection:
     """The inspection of the bytes that were shown. Raises: Conflict: others are there. KeyError."""
-    seen = s.inspect(target.name)
+    seen = _inspected(s, target.name)
     if digest_of(seen) != target.version:
         raise Conflict("the record is not the one that was shown: read the new inspection, and decide again")
     return seen
+
+
+def _inspected(s: Store[Any], name: str) -> Inspection:
+    """Raises: ValueError: it is too large for a page. KeyError."""
+    size = s.record(name).size
+    if size > MOST_BYTES:
+        raise ValueError(
+            f"it has {size_text(size)}, and pages admit up to {size_text(MOST_BYTES)}: `store admit` takes any record"
+        )
+    return s.inspect(name)
 
 
 def _question(site: Site, s: Store[Any], target: Target, error: Exception | None = None) -> Page:
@@ -73,7 +85,7 @@ def _question(site: Site, s: Store[Any], target: Target, error: Exception | None
         record_step(site, target.namespace, target.name),
     )
     try:
-        seen = s.inspect(target.name)
+        seen = _inspected(s, target.name)
     except KeyError:
         return missing(site, target.namespace, target.name)
     except REFUSALS as exc:

@@ -25,6 +25,7 @@ from store.web.statuses import status_of
 from store.web.values import whole
 
 EDITABLE_BYTES = 256 * 1024  # of a record; a page with a longer text is slow to edit
+MOST_CODEC = 200  # characters; in a crafted file it may have any length
 NEW = "new"
 NO_PROBLEMS: Mapping[str, str] = {}
 T = TypeVar("T")
@@ -180,9 +181,9 @@ def _value_field(given: Mapping[str, str], problem: str | None) -> Html:
 
 
 def _codec_field(given: Mapping[str, str], record: Record | None) -> Html:
-    own = "" if record is None else record.codec
+    own = "" if record is None or len(record.codec) > MOST_CODEC else record.codec  # else it is no codec's name
     others = [name for name in codecs.names() if name != own]
-    options = [(own, _CODEC if record is None else f"{own}, as it is"), *((name, name) for name in others)]
+    options = [(own, f"{own}, as it is" if own else _CODEC), *((name, name) for name in others)]
     return labelled("set-codec", "Codec", select("codec", options, given.get("codec", own), **described("set-codec")))
 
 

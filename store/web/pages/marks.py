@@ -24,7 +24,7 @@ def mark_of(headers: Iterable[Header]) -> str:
     """The mark of records in the order that a page shows them; each write of one gives another mark."""
     digest = blake2b(digest_size=12)
     for header in headers:
-        digest.update(repr((header.name, header.revision, header.seal)).encode("ascii", "backslashreplace"))
+        digest.update(repr((header.name, header.stamp)).encode("ascii", "backslashreplace"))
     return digest.hexdigest()
 
 

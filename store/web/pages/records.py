@@ -14,7 +14,7 @@ from store.rows.row import Header
 from store.web.forms import namespace_forms, row_forms
 from store.web.look import Budget, look
 from store.web.pages.marks import listing_mark
-from store.web.pages.naming import cut, namespace_text, next_link, record_link
+from store.web.pages.naming import cut, fits, namespace_text, next_link, record_link
 from store.web.pages.opening import opened
 from store.web.pages.prose import prose
 from store.web.pages.query import Wanted, wanted
@@ -106,7 +106,7 @@ def _row(site: Site, s: Store[Any], record: Record, budget: Budget, now: float) 
 
 def _mark(site: Site, record: Record, name: str) -> Html:
     """The badge of a record; if it can be admitted, with a link to the page that does."""
-    if not site.writable or name not in _ADMISSIBLE:
+    if not site.writable or name not in _ADMISSIBLE or not fits(record.namespace, record.name):
         return badge(name)
     href = site.links.page("admit", namespace=record.namespace, name=record.name)
     return element("a", badge(name), href=href, title="Inspect it, to admit it")

@@ -91,9 +91,11 @@ def header_of(values: Sequence[Any]) -> Header:
     for place in _TEXTS:  # unsealed except for the codec; only shown, never compared
         if type(fields[place]) is NotText:
             fields[place] = fields[place].decode("utf-8", "backslashreplace")
-    if spill is not None and type(fields[_SIZE]) is int:
-        fields[_SIZE] += spilled.size_of(spill)
-    return Header._make(fields)
+    if spill is None or type(fields[_SIZE]) is not int:
+        return Header(*fields)
+    in_files = spilled.size_of(spill)
+    fields[_SIZE] += in_files
+    return Header._make([*fields, in_files])
 
 
 def bad_index(path: str) -> Corrupt:
