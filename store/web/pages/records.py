@@ -12,9 +12,10 @@ from store.opened.sentinels import MISSING
 from store.rows.record import Record
 from store.rows.row import Header
 from store.web.forms import namespace_forms, row_forms
+from store.web.links import fits
 from store.web.look import Budget, look
 from store.web.pages.marks import listing_mark
-from store.web.pages.naming import cut, fits, namespace_text, next_link, record_link
+from store.web.pages.naming import cut, namespace_text, next_link, record_link
 from store.web.pages.opening import opened
 from store.web.pages.prose import prose
 from store.web.pages.query import Wanted, wanted
