@@ -17,6 +17,7 @@ MOST_RECORDS = 10_000  # a watch has a mark of each in memory, some 300 bytes, a
 LOOK_SECONDS = 1.0  # between two looks at the whole store, where nothing wakes earlier
 LEAST_SECONDS = 0.25  # between two that are woken
 REST = 20  # times the duration of a look to pause after it: one of very many namespaces takes long
+MOST_SECONDS = 30.0  # of such a pause: a machine may only have been busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ class StoreSource:
     def watch(self, begin: Callable[[], None], deliver: Deliver) -> None:
         try:
             seen = self._look()
+            if seen is None:
+                return
             begin()
             while not self._closed.is_set():
                 self._closed.wait(self._rest)
@@ -138,11 +141,12 @@ class StoreSource:
         while not self._closed.is_set():
             began = steady_clock()
             try:
-                return self._commits.mark()
+                mark = self._commits.mark()
             except LockTimeout:
                 if began >= end:
                     raise
-            finally:
-                self._rest = max(LEAST_SECONDS, REST * (steady_clock() - began))
-            self._closed.wait(self._rest)
+                self._closed.wait(LOOK_SECONDS)
+            else:
+                self._rest = min(max(LEAST_SECONDS, REST * (steady_clock() - began)), MOST_SECONDS)
+                return mark
         return None

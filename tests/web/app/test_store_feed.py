@@ -327,6 +327,46 @@ def test_store_that_cannot_be_read_for_a_moment_is_tried_again(served: Served, m
     served.run(main)
 
 
+def test_looks_that_take_long_are_rare(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, pauses, looks = [0.0], list[float](), iter([(0.0, "1"), (0.1, "2"), (5.0, ""), (0.0, "2"), (9.0, "3")])
+
+    class Still:
+        """An event whose waits pass at once."""
+
+        def is_set(self) -> bool:
+            return False
+
+        def wait(self, seconds: float) -> None:
+            pauses.append(seconds)
+
+        def set(self) -> None: ...
+
+        def clear(self) -> None: ...
+
+    def mark() -> str:
+        took, found = next(looks, (0.0, None))
+        now[0] += took
+        if found is None:
+            raise StoreClosed("the end of the test")
+        if not found:
+            raise LockTimeout("the server is away")
+        return found
+
+    monkeypatch.setattr(sources, "steady_clock", lambda: now[0])
+    monkeypatch.setattr(sources, "LOOK_SECONDS", 1.0)
+    monkeypatch.setattr(sources, "LEAST_SECONDS", 0.25)
+    found = list[Any]()
+    with Store[Any](path, timeout=4) as s:
+        with monkeypatch.context() as patched:
+            patched.setattr(sources.threading, "Event", Still)
+            source = sources.StoreSource(Site(s, Links("/t")))
+        monkeypatch.setattr(source._commits, "mark", mark)
+        with pytest.raises(StoreClosed):
+            source.watch(lambda: found.append("begun"), found.append)
+    assert found == ["begun", "2", "3"]
+    assert pauses == [0.25, 0.75, pytest.approx(2), 0.0, 1.0, 0.25, 0.75, 30.0, 0.0]
+
+
 def test_store_that_cannot_be_read_for_long_ends_the_stream(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Store[Any](path, timeout=0) as s:
         served = Served(s)
