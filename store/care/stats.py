@@ -1,7 +1,9 @@
-"""`stats`: figures of a namespace and of its file."""
+"""`stats`: figures of a namespace and of its file; `totals_of`: those of the records of several namespaces."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from store.opened.namespace import Namespace
@@ -45,24 +47,47 @@ class Stats:
         return card(type(self).__name__, figures({one.name: getattr(self, one.name) for one in fields(self)}))
 
 
-def stats(ns: Namespace) -> Stats:
-    """See `Store.stats`."""
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Figures of the records of some namespaces, as `Stats` has them."""
+
+    records: int
+    bytes: int
+    codecs: dict[str, int]
+    protocols: dict[str, int]
+    spill_files: int
+    spill_bytes: int
+
+
+def totals_of(ns: Namespace, namespaces: Iterable[str]) -> Totals:
+    """The sums over namespaces of the store, with one or two questions to the engine for each.
+
+    Raises: StorageError, StoreClosed.
+    """
     now = ns.clock()
     ns.look(now)
-    codecs: dict[str, int] = {}
-    protocols: dict[str, int] = {}
-    totals = list(ns.engine.totals(ns.name, now))
-    for total in totals:
-        codecs[total.codec] = codecs.get(total.codec, 0) + total.records
-        protocols[f"{total.codec} {total.protocol}"] = total.records
+    codecs: Counter[str] = Counter()
+    protocols: Counter[str] = Counter()
+    size = files = file_bytes = 0
+    for namespace in namespaces:
+        for total in ns.engine.totals(namespace, now):
+            codecs[total.codec] += total.records
+            protocols[f"{total.codec} {total.protocol}"] += total.records
+            size, files, file_bytes = size + total.bytes, files + total.files, file_bytes + total.file_bytes
+    return Totals(codecs.total(), size, dict(codecs), dict(protocols), files, file_bytes)
+
+
+def stats(ns: Namespace) -> Stats:
+    """See `Store.stats`."""
+    totals, now = totals_of(ns, [ns.name]), ns.clock()
     usage = ns.engine.usage()
     return Stats(
-        records=sum(codecs.values()),
-        bytes=sum(total.bytes for total in totals),
-        codecs=codecs,
-        protocols=protocols,
-        spill_files=sum(total.files for total in totals),
-        spill_bytes=sum(total.file_bytes for total in totals),
+        records=totals.records,
+        bytes=totals.bytes,
+        codecs=totals.codecs,
+        protocols=totals.protocols,
+        spill_files=totals.spill_files,
+        spill_bytes=totals.spill_bytes,
         namespaces=len(ns.engine.namespaces(now)),
         file_bytes=usage.data_bytes,
         wal_bytes=usage.log_bytes,

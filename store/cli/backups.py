@@ -14,12 +14,13 @@ import store
 from store.care.backup import Backup, Restoration
 from store.care.copy import Copied
 from store.care.recover import Recovery
+from store.care.stats import totals_of
 from store.cli.output.exits import exit_with_error, reported_as, usage_error
 from store.cli.output.json_output import print_report
 from store.cli.output.progress import progress_bar
 from store.cli.output.terminal import confirm, is_answered, note, shown, shown_place
 from store.cli.reading import options
-from store.cli.reading.opening import each_namespace, note_namespaces, open_store
+from store.cli.reading.opening import note_namespaces, open_store
 from store.display.units import size_text
 from store.errors import StoreError
 
@@ -227,18 +228,18 @@ def _content(path: str, yes: bool) -> Content:
     """Raises: click.ClickException: there is no store. StoreError, without --yes: as it is opened."""
     try:
         with open_store(path, mode="r") as s:
-            found = [inner.stats() for inner in each_namespace(s, s.namespaces())]
-            file, location = s.stats(), s.location
+            namespaces = s.namespaces()
+            found, file, location = totals_of(s.opened, namespaces), s.stats(), s.location
     except StoreError:  # it is damaged, removed in part, or no store, which `store.destroy` refuses
         if not yes:
             raise
         return Content(path)
     return Content(
         location,
-        sum(one.records for one in found),
-        len(found),
-        sum(one.spill_files for one in found),
-        file.file_bytes + file.wal_bytes + sum(one.spill_bytes for one in found),
+        found.records,
+        len(namespaces),
+        found.spill_files,
+        file.file_bytes + file.wal_bytes + found.spill_bytes,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -11,14 +10,14 @@ from typing import Any
 import click
 
 from store import Store
+from store.care.stats import totals_of
 from store.cli.output.json_output import as_json, to_json
 from store.cli.output.tables import Column, print_table
 from store.cli.output.terminal import shown, shown_name
 from store.cli.reading import options
-from store.cli.reading.opening import clock, each_namespace, existing, namespaces_of, open_store
+from store.cli.reading.opening import clock, existing, namespaces_of, open_store
 from store.display.units import age_text, moment_text, size_text
 
-SUMS = ("records", "bytes", "spill_files", "spill_bytes")  # over namespaces; the other figures are of the file
 FACTS = (Column("fact", style="cyan"), Column("value"))
 SIZES = {
     "bytes": "size", "size": "size", "spill_bytes": "size of files", "file_bytes": "file size",
@@ -105,16 +104,7 @@ def _show_facts(facts: Mapping[str, Any], as_object: bool, exact: bool, color: b
 
 def _totals(s: Store[Any], namespace: str | None) -> dict[str, Any]:
     """The sums over all namespaces or one, and the figures of the file."""
-    codecs: Counter[str] = Counter()
-    protocols: Counter[str] = Counter()
-    facts = asdict(s.stats()) | {"codecs": codecs, "protocols": protocols} | dict.fromkeys(SUMS, 0)
-    for inner in each_namespace(s, namespaces_of(s, namespace)):
-        found = inner.stats()
-        for field in SUMS:
-            facts[field] += getattr(found, field)
-        codecs.update(found.codecs)
-        protocols.update(found.protocols)
-    return facts
+    return asdict(s.stats()) | asdict(totals_of(s.opened, namespaces_of(s, namespace)))
 
 
 def _text(field: str, value: Any, now: float) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from store import Record, Store
+from store.care.stats import totals_of
 from store.cli.output.json_output import PAGE, as_json, print_array
 from store.cli.output.tables import Column, print_table
 from store.cli.output.terminal import shown_name
 from store.cli.reading import options
-from store.cli.reading.opening import clock, each_namespace, note_namespaces, open_store
+from store.cli.reading.opening import clock, note_namespaces, open_store
 from store.cli.reading.selection import RECORD_KEYS, Selection, selecting
 from store.display.units import age_text, moment_text, size_text
 
@@ -127,7 +128,7 @@ def namespaces(path: str, selection: Selection, as_array: bool, exact: bool, col
       store namespaces app.db --json
     """
     with open_store(path, mode="r") as s:
-        found: Iterator[dict[str, Any]] = map(_figures, each_namespace(s, selection.of(s.namespaces())))
+        found: Iterator[dict[str, Any]] = (_figures(s, one) for one in selection.of(s.namespaces()))
         if selection.sort != "name":
             found = iter(selection.sorted(found, NAMESPACE_KEYS[selection.sort]))
         found = islice(found, selection.limit)
@@ -168,6 +169,6 @@ def _print_names(names: Iterator[str]) -> None:
         click.echo("\n".join(page))
 
 
-def _figures(s: Store[Any]) -> dict[str, Any]:
-    stats = s.stats()
-    return {"namespace": s.namespace, "records": stats.records, "bytes": stats.bytes}
+def _figures(s: Store[Any], namespace: str) -> dict[str, Any]:
+    totals = totals_of(s.opened, [namespace])
+    return {"namespace": namespace, "records": totals.records, "bytes": totals.bytes}
