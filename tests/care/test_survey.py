@@ -150,3 +150,16 @@ def test_survey_of_very_many_namespaces_reads_the_first_ones(s: Store[Any], monk
     s.within("c").clear()
     found = survey(s.opened)
     assert (sorted(found.namespaces), found.left_out, found.complete) == (["a", "b"], False, True)
+
+
+@pytest.mark.damaged
+def test_namespaces_that_are_no_text_take_no_place_of_others(path: Path) -> None:
+    with Store[Any](path) as s:
+        for name in ("a", "b", "c", "d"):
+            with s.within(name) as inner:
+                inner["x"] = 1
+        with closing(sqlite3.connect(path)) as conn, conn:
+            conn.execute("UPDATE records SET namespace = CAST(x'61ff' AS TEXT) WHERE namespace = 'b'")
+        engine = s.opened.engine
+        assert engine.namespaces(0.0) == engine.namespaces(0.0, None, 3) == ["a", "c", "d"]
+        assert engine.namespaces(0.0, "a", 1) == ["c"]

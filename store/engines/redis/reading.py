@@ -10,9 +10,10 @@ from typing import Any
 
 from store.engines.bodies import LEAST_BYTES, Bodies, Body
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, successor
+from store.engines.redis.causes import DRIVER_ERRORS
 from store.engines.redis.errors import disordered
 from store.engines.redis.packing import LISTED_BYTES, MAX_BYTES, unpack, unpack_sealed
-from store.engines.redis.scripts.reading import COUNT, GET, GET_CHANGED, SCAN
+from store.engines.redis.scripts.reading import BYTES, COUNT, GET, GET_CHANGED, SCAN
 from store.engines.redis.scripts.script import MAX_RECORDS, Script
 from store.engines.redis.server import Server
 from store.engines.redis.writing_steps import decoded, encoded, expiry_text, too_many
@@ -20,6 +21,7 @@ from store.rows.row import Header, Total, has_expired
 
 PAGE_BYTES = 4 * 2**20  # of rows in one page, which the client holds at once
 PAGE_SPACES = 8  # namespaces that one page looks at, each a round trip
+SUMMED_SPACES = 100  # namespaces that one script reads the size of
 NO_BODY = -1
 _SHOWN = {Fields.ROW: 0, Fields.SEALED: 0, Fields.HEADER: NO_BODY, Fields.MARK: NO_BODY, Fields.LISTED: LISTED_BYTES}
 _INDEX = {Order.INSERTED: 1, Order.NAME: 2, Order.EXPIRY: 3}  # which of the keys
@@ -178,8 +180,20 @@ class Reading:
         return sorted(found)
 
     def stored_bytes(self) -> int:
-        """The bytes of all names and rows; the server takes more, for its own structures."""
-        return sum(self._server.number(space, "bytes") for space in self.spaces())
+        """The bytes of all names and rows; the server takes more, for its own structures.
+
+        Raises: StorageError.
+        """
+        server, spaces = self._server, self.spaces()
+        at_once = 1 if server.is_cluster else SUMMED_SPACES  # the keys of one script are in one slot
+        metas = [server.keys(space).meta for space in spaces]
+        with suppress(*DRIVER_ERRORS, ValueError):
+            groups = [tuple(metas[start : start + at_once]) for start in range(0, len(metas), at_once)]
+            found = [one for answers in server.client.run_all(BYTES, groups) for one in answers]
+            if all(store_id in (None, server.id) for store_id, _ in found):
+                return sum(int(number or 0) for _, number in found)
+        # One by one: that waits for a node that is away, and tells which namespace is damaged.
+        return sum(server.number(space, "bytes") for space in spaces)
 
     def totals(self, namespace: str, now: float) -> list[Total]:
         """As `Engine.totals`; it reads all headers."""

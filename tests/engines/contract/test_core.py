@@ -68,6 +68,8 @@ class TestReading:
         assert engine.namespaces(NOW) == ["", "a", "b", "é"]
         assert engine.namespaces(NOW, after="a") == ["b", "é"]
         assert engine.namespaces(NOW, after="", limit=1) == ["a"]
+        assert engine.namespaces(NOW, limit=3) == ["", "a", "b"]
+        assert engine.namespaces(NOW, after="aa", limit=1) == ["b"] and engine.namespaces(NOW, after="é", limit=9) == []
         engine.clear("a")
         assert "a" not in engine.namespaces(NOW) and body(engine, "x", "b")
 

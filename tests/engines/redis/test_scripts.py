@@ -14,6 +14,7 @@ from sealed_rows import NOW, all_of, names, row
 
 from store import Store
 from store.engines.contract import Check, Delete, Put
+from store.engines.redis import reading as rows
 from store.engines.redis.keys import keys_of, store_keys
 from store.engines.redis.location import parse
 from store.engines.redis.opening import open_redis
@@ -84,6 +85,23 @@ def test_bytes_are_counted(engine, server, redis_url):
     engine.apply("", [row("a", b"1"), Delete("b")])
     rows = server.hgetall(keys(redis_url).rows)
     assert engine.usage().data_bytes == sum(len(name) + len(packed) for name, packed in rows.items())
+
+
+def test_bytes_of_many_namespaces_are_counted_together(engine, server, monkeypatch):
+    monkeypatch.setattr(rows, "SUMMED_SPACES", 2)
+    for number in range(5):
+        engine.put(row("a", b"1" * number, namespace=f"n{number}"))
+    monkeypatch.setattr(type(engine.handle.server), "number", None)  # one by one it would take a while
+    total = engine.usage().data_bytes
+    monkeypatch.undo()
+    assert total == sum(engine.handle.server.number(f"n{number}", "bytes") for number in range(5)) > 0
+
+
+def test_bytes_that_are_damaged_are_told_of(engine, server, redis_url):
+    engine.put(row("a"))
+    server.hset(keys(redis_url).meta, "bytes", "many")
+    with pytest.raises(StorageError, match="bytes"):
+        engine.usage()
 
 
 @pytest.mark.parametrize("part", ["order", "names", "expiry", "changes", "leases"])

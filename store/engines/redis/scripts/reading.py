@@ -141,6 +141,17 @@ return {redis.call('HLEN', KEYS[1]) - gone, next[2] or false}
     "no-writes",
 )
 
+# KEYS meta, of several namespaces. Returns the store of each, and the bytes of its names and rows; nils where there
+# is none.
+BYTES = Script(
+    """
+local found = {}
+for i = 1, #KEYS do found[i] = redis.call('HMGET', KEYS[i], 'id', 'bytes') end
+return found
+""",
+    "no-writes",
+)
+
 # KEYS rows order names expiry. Returns how many entries each has, all at one moment.
 SIZES = Script(
     """
