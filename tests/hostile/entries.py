@@ -18,6 +18,7 @@ from typing import Any
 from unittest import mock
 
 import victims
+from pace import slowness
 from peak import peak_bytes
 
 from store import Store
@@ -97,7 +98,8 @@ def main() -> None:
     spent = resource.getrusage(who)
     most = spent.ru_maxrss * 1024 if way == "command" else peak_bytes()
     seconds = spent.ru_utime + spent.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"outcome": outcome, "seconds": seconds, "megabytes": most / 1_000_000}))
+    told = {"outcome": outcome, "seconds": seconds, "megabytes": most / 1_000_000, "slowness": slowness()}
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Runs streams of the corpus, each in a process of its own that is forked from this one.
 
 Reads one request a line, `{"name", "entry", "trust", "thread"}` as JSON, and answers each with a line:
-`{"outcome", "message", "marker", "intact", "memory_error", "megabytes", "seconds"}`.
+`{"outcome", "message", "marker", "intact", "memory_error", "megabytes", "seconds", "limit"}`; `limit` is that of seconds.
 
 The outcome is "value" or "wrong value", the name of an error, or what ended the process: "signal 11", "too long".
 A fork costs a few milliseconds where a fresh interpreter costs 100.
@@ -27,6 +27,7 @@ from typing import Any
 
 import arrays
 import corpus
+import pace
 import victims
 from assembler import Stream
 
@@ -34,7 +35,7 @@ from store.classes.allowlist import allowed
 from store.codecs import pickle as store_pickle
 
 MEGABYTES = 512
-CPU_SECONDS = 5
+CPU_SECONDS = 5 * pace.slowness()
 WALL_SECONDS = 100  # of a stream that waits for something; a busy machine takes many times as long as the processor time
 STACK_BYTES = 256 * 1024
 STREAMS = corpus.everything()
@@ -113,7 +114,7 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
     began = time.process_time()
     told = _in_a_thread(each, decode) if request["thread"] else _outcome(each, decode)
     return {
-        **told, "intact": victims.intact(), "seconds": time.process_time() - began,
+        **told, "intact": victims.intact(), "seconds": time.process_time() - began, "limit": CPU_SECONDS,
         "megabytes": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / 1_000_000,
     }  # fmt: skip
 
@@ -124,7 +125,7 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEGABYTES * 1024 * 1024,) * 2)
     spent = resource.getrusage(resource.RUSAGE_SELF)
     used = int(spent.ru_utime + spent.ru_stime) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (used + CPU_SECONDS, used + CPU_SECONDS + 1))
+    resource.setrlimit(resource.RLIMIT_CPU, (used + int(CPU_SECONDS), used + int(CPU_SECONDS) + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

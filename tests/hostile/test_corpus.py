@@ -93,7 +93,7 @@ def _faults(each: dict[str, Any], told: dict[str, Any]) -> list[str]:
         "it changed what everybody shares": not told["intact"],
         "only the limit of the process stopped it": told["memory_error"],
         "it took too much memory": told["megabytes"] >= 512,
-        "it took too long": told["seconds"] >= 5,
+        "it took too long": told["seconds"] >= told["limit"],
         "its message is too long, or cannot be printed": len(message) > 700 or not message.isprintable(),
         "its message tells a value": "HOSTILE_MARKER" in message,
         "its message does not tell what would allow it": missing is not None and "allow" not in message,
