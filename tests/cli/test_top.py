@@ -125,7 +125,7 @@ def test_json_tells_all_figures(run: Any, stocked: Any) -> None:
     found = json.loads(result.out)
     assert set(found) == {
         "path", "time", "activity", "per_second", "data_bytes", "wal_bytes", "wal_pinned_bytes", "wal_pinned_by",
-        "records", "bytes", "namespaces", "codecs", "expiries", "largest", "newest", "soonest", "damaged", "complete",
+        "records", "bytes", "namespaces", "codecs", "expiries", "largest", "newest", "soonest", "damaged", "complete", "left_out",
     }  # fmt: skip
     assert (found["records"], found["namespaces"]["settings"]["records"], found["complete"]) == (5, 1, True)
     assert [record["name"] for record in found["soonest"]] == ["session:4f2a"]
