@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from downloading import pip
 
 PROGRAMS = sorted(Path(__file__).with_name("programs").glob("diskcache/*.py"))
 IMPORT = re.compile(r"^(?:import diskcache\b(?: as (\w+))?|from diskcache\b)", re.MULTILINE)
@@ -87,13 +88,10 @@ def test_there_are_five_programs() -> None:
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
     """The tests of diskcache, as its source distribution has them, beside a `diskcache` that is ours."""
-    fetched = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary=:all:", "--dest", tmp_path, f"diskcache=={VERSION}"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100, check=False,
-    )  # fmt: skip
+    fetched = pip("download", "--no-deps", "--no-binary=:all:", "--dest", tmp_path, f"diskcache=={VERSION}")
     archives = list(tmp_path.glob(f"diskcache-{VERSION}.tar.gz"))
     if not archives:
-        pytest.skip(f"diskcache cannot be downloaded: its own tests are not run. {fetched.stdout.strip()[-300:]}")
+        pytest.skip(f"diskcache cannot be downloaded: its own tests are not run. {fetched.problem}")
     folder = tmp_path / "suite"
     with tarfile.open(archives[0]) as archive:
         archive.extractall(tmp_path, filter="data")
@@ -107,7 +105,7 @@ def suite(tmp_path: Path) -> Path:
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_suite_of_diskcache(suite: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rfEp", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:threadexception"],

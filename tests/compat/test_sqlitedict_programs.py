@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from downloading import pip
 
 PROGRAMS = sorted(Path(__file__).with_name("programs").glob("sqlitedict/*.py"))
 IMPORT = re.compile(r"^(import|from) sqlitedict\b", re.MULTILINE)
@@ -57,13 +58,10 @@ def test_there_are_five_programs() -> None:
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
     """The tests of sqlitedict 2.1.0, as its source distribution has them."""
-    fetched = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary=:all:", "--dest", tmp_path, "sqlitedict==2.1.0"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100, check=False,
-    )  # fmt: skip
+    fetched = pip("download", "--no-deps", "--no-binary=:all:", "--dest", tmp_path, "sqlitedict==2.1.0", seconds=100)
     archives = list(tmp_path.glob("sqlitedict-2.1.0.tar.gz"))
     if not archives:
-        pytest.skip(f"sqlitedict cannot be downloaded: its own tests are not run. {fetched.stdout.strip()[-300:]}")
+        pytest.skip(f"sqlitedict cannot be downloaded: its own tests are not run. {fetched.problem}")
     with tarfile.open(archives[0]) as archive:
         archive.extractall(tmp_path, filter="data")
     return tmp_path / "sqlitedict-2.1.0"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import unhurried
 
 from store import Store
 from store.errors import StoreError
@@ -34,6 +35,11 @@ BINARY = "&lt;Binary:&nbsp;"
 OTHER = b"a key of somebody else, long enough"
 EVIL = "<script>evil()</script>\"'><img src=x onerror=evil()>"
 IS_ONE = hasattr(Datasette, "allowed")
+
+
+@pytest.fixture(autouse=True)
+def enough_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    unhurried.begin(monkeypatch.setattr)
 
 
 @contextmanager

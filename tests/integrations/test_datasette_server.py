@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 from datasette_server import datasette
+from downloading import pip
 
 from store import Store
 
@@ -63,20 +64,17 @@ def test_wrong_configuration_is_told_in_a_line(path: Path, tmp_path: Path) -> No
 def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of Datasette 1.0 and what it needs, for PYTHONPATH. Skips where it cannot be had."""
     folder = tmp_path_factory.mktemp("datasette-1")
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(folder), ONE],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=200, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        pytest.skip(f"{ONE} cannot be installed: the plugin was NOT tested on it. {done.stdout.strip()[-300:]}")
+    done = pip("install", "--quiet", "--target", folder, ONE)
+    if not done.is_well:
+        pytest.skip(f"{ONE} cannot be installed: the plugin was NOT tested on it. {done.problem}")
     return folder
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_the_same_on_1_0(one: Path) -> None:
     environment: dict[str, Any] = {**os.environ, "PYTHONPATH": str(one)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__).with_name("test_datasette.py"))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
     assert done.returncode == 0, done.stdout[-5000:]
     assert " passed" in done.stdout and "skipped" not in done.stdout
     version = subprocess.run(

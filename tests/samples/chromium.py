@@ -16,7 +16,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import WebDriverWait
 
-SECONDS = 30  # the most that a test waits for a page; none is that slow
+SECONDS = 120  # the most that a test waits for a page, which a machine with ten times its load may need
 FLAGS = """
 --headless=new --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update
 --disable-sync --disable-dev-shm-usage --disable-extensions --disable-default-apps --no-default-browser-check

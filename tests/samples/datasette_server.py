@@ -1,4 +1,4 @@
-"""`datasette serve` in a process of its own, as a user starts it."""
+"""`datasette serve` in a process of its own, as a user starts it; but its pages have as much time as they need."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 URL = re.compile(r"Uvicorn running on (http://127\.0\.0\.1:\d+)")
+COMMAND = "import unhurried; unhurried.begin(); from datasette.cli import cli; cli()"
 
 
 @contextmanager
 def datasette(*arguments: str | Path, key: bytes) -> Iterator[str]:
     """The address of Datasette, without a slash at its end. It must end soon when it is asked to, without a traceback."""
-    command = [sys.executable, "-m", "datasette", "serve", *map(str, arguments), "--port", "0"]
+    command = [sys.executable, "-c", COMMAND, "serve", *map(str, arguments), "--port", "0"]
     samples = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "STORE_KEY": key.decode(), "PYTHONPATH": samples, "PYTHONUNBUFFERED": "1"}
     lines: list[str] = []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from downloading import pip
 
 INTEGRATIONS = Path(__file__).parents[2] / "store" / "integrations"
 
@@ -54,14 +55,10 @@ def require(distribution: str, wanted: str) -> None:
 def fetched(distribution: str, wanted: str, folder: Path) -> Path:
     """The unpacked source distribution. Skips if it cannot be downloaded."""
     require(distribution, wanted)
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", distribution, "--dest", folder,
-         f"{distribution}=={wanted}"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100, check=False,
-    )  # fmt: skip
+    done = pip("download", "--no-deps", "--no-binary", distribution, "--dest", folder, f"{distribution}=={wanted}", seconds=100)
     archives = list(folder.glob("*.tar.gz"))
     if not archives:
-        pytest.skip(f"{distribution} cannot be downloaded: its tests are not run. {done.stdout.strip()[-300:]}")
+        pytest.skip(f"{distribution} cannot be downloaded: its tests are not run. {done.problem}")
     with tarfile.open(archives[0]) as archive:
         archive.extractall(folder, filter="data")
     (unpacked,) = (entry for entry in folder.iterdir() if entry.is_dir() and entry.name.endswith(wanted))
@@ -70,15 +67,12 @@ def fetched(distribution: str, wanted: str, folder: Path) -> Path:
 
 def add_packages(folder: Path, *packages: str) -> None:
     """Packages that a suite needs and the environment does not have, into its folder. Skips if they cannot be had."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--no-deps", "--target", folder, *packages],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        pytest.skip(f"{', '.join(packages)} cannot be installed, which the tests take. {done.stdout.strip()[-300:]}")
+    done = pip("install", "--no-deps", "--target", folder, *packages, seconds=100)
+    if not done.is_well:
+        pytest.skip(f"{', '.join(packages)} cannot be installed, which the tests take. {done.problem}")
 
 
-def outcome(folder: Path, place: str, *arguments: str, seconds: float = 110) -> Outcome:
+def outcome(folder: Path, place: str, *arguments: str, seconds: float = 180) -> Outcome:
     """Runs pytest in a folder; its tests find the location of the store in STORE_PLACE."""
     (folder / "store_reporter.py").write_text(REPORTER)
     done = subprocess.run(

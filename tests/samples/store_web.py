@@ -1,4 +1,4 @@
-"""`store web` in a process of its own, as a user starts it."""
+"""`store web` in a process of its own, as a user starts it; but its pages have as much time as they need."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from urllib.request import urlopen
 import shown_stores
 
 URL = re.compile(r"http://\S+?/?(?=\s|$)")
+COMMAND = "import sys, unhurried; unhurried.begin(); from store.cli import main; sys.exit(main())"
 
 
 class Served(NamedTuple):
@@ -42,7 +43,7 @@ def served(path: Path, *options: str, key: bytes = shown_stores.OWN) -> Iterator
     samples = str(Path(shown_stores.__file__).parent)
     home = str(path.parent)
     environment = {**os.environ, "STORE_KEY": key.decode(), "PYTHONPATH": samples, "HOME": home, "TMPDIR": home}
-    command = [sys.executable, "-m", "store", "web", str(path), "--port", "0", *options]
+    command = [sys.executable, "-c", COMMAND, "web", str(path), "--port", "0", *options]
     with log.open("w") as errors, subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
     ) as process:  # fmt: skip

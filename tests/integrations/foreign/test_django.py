@@ -12,6 +12,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from downloading import pip
 
 django = pytest.importorskip("django", reason="Django is missing: its own tests of our adapter were not run")
 
@@ -35,14 +36,12 @@ def suites(told: dict[str, tuple[str, int, int]], tmp_path_factory: pytest.TempP
     if version != told["cache"][0]:
         pytest.skip(f"Django {version} is installed: the page has figures of {told['cache'][0]}")
     folder = tmp_path_factory.mktemp("django")
-    command = "-m pip download --no-deps --no-binary Django --disable-pip-version-check -q --dest".split()
-    done = subprocess.run(
-        [sys.executable, *command, str(folder), f"Django=={django.__version__}"],
-        capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
+    done = pip(
+        "download", "--no-deps", "--no-binary", "Django", "-q", "--dest", folder, f"Django=={django.__version__}"
+    )
     archives = list(folder.glob("*.tar.gz"))
     if not archives:
-        pytest.skip(f"Django's source cannot be had, so its own tests were not run: {done.stderr.strip()[-300:]}")
+        pytest.skip(f"Django's source cannot be had, so its own tests were not run: {done.problem}")
     with tarfile.open(archives[0]) as archive:
         archive.extractall(folder, filter="data")
     (unpacked,) = folder.glob("*/tests")
@@ -50,7 +49,7 @@ def suites(told: dict[str, tuple[str, int, int]], tmp_path_factory: pytest.TempP
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_suites_of_django_pass(
     suites: Path, told: dict[str, tuple[str, int, int]], tmp_path: Path, place: str
 ) -> None:
@@ -63,7 +62,7 @@ def test_suites_of_django_pass(
         [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(folder), "-p", "no:cacheprovider",
          "-p", "no:xdist", "-p", "no:hypothesispytest", "test_on_store.py"],
         cwd=folder, env={**os.environ, "PYTHONPATH": ".", "STORE_PLACE": place},
-        capture_output=True, text=True, timeout=150, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     report = folder / "ended.json"
     assert report.exists(), done.stdout[-8000:] + done.stderr[-4000:]
