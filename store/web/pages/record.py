@@ -23,18 +23,9 @@ from store.web.pages.selecting import Bounds, select
 from store.web.pages.tables import facts, notice, number, section, size
 from store.web.site import Page, Site
 from store.web.values import badge, countdown, whole
+from store.web.values.badges import MEANINGS
 
 _BESIDE = Bounds(shown=1, read=500, seconds=0.2)  # to find the record before and after
-_SEALS = {
-    "own": "A key of yours sealed it, so it is decoded in full.",
-    "foreign": "No key of yours sealed it: only plain data and allowed classes are decoded.",
-    "refused": "It is not decoded. The bytes can be read below; nothing of them runs.",
-    "tampered": "Its seal names a key of yours and does not match: the bytes were altered.",
-    "corrupt": "It is damaged, or cannot be decoded here.",
-    "skipped": "It was not decoded for this page.",
-}
-
-
 _NOTICES = {"skipped": "note", "refused": "warning"}  # in the colours of their badges; the others are damage
 
 
@@ -67,7 +58,7 @@ def _seen(s: Store[Any], name: str) -> Look:
 
 
 def _parts(site: Site, s: Store[Any], seen: Look) -> Iterator[Html]:
-    yield element("p", badge(seen.badge), " ", _SEALS.get(seen.badge, ""), class_="seal")
+    yield element("p", badge(seen.badge), " ", MEANINGS[seen.badge], class_="seal")
     yield section("Value", _value(seen))
     change = record_forms(site, s, seen.record, seen.name)
     if seen.record is not None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from store.display.html import Html, element
 
 MEANINGS = {
-    "own": "A key of yours sealed this record; it was decoded in full.",
-    "foreign": "No key of yours sealed this record; it was decoded as plain data.",
-    "refused": "This record was not decoded; its bytes are as they were written.",
-    "tampered": "The seal names a key of yours and does not match: the bytes were changed.",
-    "corrupt": "The bytes of this record are damaged.",
+    "own": "A key of yours sealed this record; it is decoded in full.",
+    "foreign": "No key of yours sealed this record; only plain data and allowed classes are decoded.",
+    "refused": "This record is not decoded, and nothing of it runs.",
+    "tampered": "The seal names a key of yours and does not match: the bytes were altered.",
+    "corrupt": "This record is damaged, or cannot be decoded here.",
     "skipped": "This record was not decoded, to keep the page small and fast.",
 }
+"""Each badge in a sentence."""
 
 
 def badge(name: str) -> Html:
