@@ -16,7 +16,7 @@ from store.integrations.datasette.responses import Spending, spending
 from store.opened.sentinels import MISSING
 from store.system.clock import wall_clock
 from store.web.look import Budget, Look, look
-from store.web.pages.moments import exactly
+from store.web.parts.moments import exactly
 from store.web.site import Site
 from store.web.values import badge, brief
 

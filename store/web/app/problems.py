@@ -8,7 +8,7 @@ import traceback
 from store.display.text import visible
 from store.errors import StoreError
 from store.web.pages import problem
-from store.web.pages.tables import notice
+from store.web.parts.tables import notice
 from store.web.site import Page
 
 log = logging.getLogger("store.web")

@@ -19,9 +19,9 @@ from store.web.forms.controls import about, button, form, trouble
 from store.web.forms.refusals import REFUSALS, missing, problem_of
 from store.web.forms.target import Target, target_in
 from store.web.forms.trails import namespace_step, record_step
-from store.web.pages.content import MOST_TEXT, globals_list
-from store.web.pages.naming import cut, record_text
-from store.web.pages.tables import facts, notice, number, section, size
+from store.web.parts.content import MOST_TEXT, globals_list
+from store.web.parts.naming import cut, record_text
+from store.web.parts.tables import facts, notice, number, section, size
 from store.web.site import Page, Redirect, Site
 from store.web.statuses import status_of
 from store.web.values import badge

@@ -18,8 +18,8 @@ from store.web.forms.spelling import FORMS, read, spelled
 from store.web.forms.target import Target, record_or_none, target_in
 from store.web.forms.trails import namespace_step
 from store.web.look import Budget, look
-from store.web.pages.naming import record_text
-from store.web.pages.tables import notice, section
+from store.web.parts.naming import record_text
+from store.web.parts.tables import notice, section
 from store.web.site import Page, Redirect, Site
 from store.web.statuses import status_of
 from store.web.values import whole

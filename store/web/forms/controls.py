@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from store.display.html import Child, Html, element, joined
 from store.web.forms.target import FIELD, Target
-from store.web.pages.prose import prose
+from store.web.parts.prose import prose
 from store.web.site import Site
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from store.display.html import Html, Url
-from store.web.pages.tables import notice
+from store.web.parts.tables import notice
 from store.web.site import Site
 
 FIELD = "done"

@@ -10,8 +10,8 @@ from store.rows.record import Record
 from store.settings.opening import NAMESPACE
 from store.web.forms.prefixes import prefix_form
 from store.web.forms.touching import touch_form
-from store.web.pages.naming import record_text
-from store.web.pages.tables import section
+from store.web.parts.naming import record_text
+from store.web.parts.tables import section
 from store.web.site import Site
 
 

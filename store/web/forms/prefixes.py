@@ -18,8 +18,8 @@ from store.web.forms.controls import about, button, described, form, labelled, t
 from store.web.forms.refusals import REFUSALS, problem_of
 from store.web.forms.target import Target, target_in
 from store.web.forms.trails import namespace_step
-from store.web.pages.naming import cut
-from store.web.pages.tables import counted
+from store.web.parts.naming import cut
+from store.web.parts.tables import counted
 from store.web.site import Page, Redirect, Site
 from store.web.statuses import status_of
 

@@ -6,7 +6,7 @@ from store.classes.shown import message_of
 from store.display.html import element, joined
 from store.errors import StoreError
 from store.web.forms.controls import trouble
-from store.web.pages.naming import record_text
+from store.web.parts.naming import record_text
 from store.web.site import Page, Site
 
 REFUSALS = (StoreError, TypeError, ValueError)

@@ -15,7 +15,7 @@ from store.web.forms.controls import about, button, form, trouble
 from store.web.forms.refusals import REFUSALS, missing, problem_of
 from store.web.forms.target import Target, record_or_none, target_in
 from store.web.forms.trails import namespace_step, record_step
-from store.web.pages.naming import record_text
+from store.web.parts.naming import record_text
 from store.web.site import Page, Redirect, Site
 from store.web.statuses import status_of
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from store.display.html import Url
-from store.web.pages.naming import namespace_text, record_text
+from store.web.parts.naming import namespace_text, record_text
 from store.web.site import Site
 
 Step = tuple[str, Url]

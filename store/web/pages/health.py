@@ -9,11 +9,11 @@ from store.display.html import Child, Html, element, joined
 from store.engines.contract import Usage
 from store.errors import StoreError
 from store.web.health import Check
-from store.web.pages.moments import moment_at
-from store.web.pages.naming import cut, namespace_link, record_link
-from store.web.pages.prose import prose
 from store.web.pages.query import count_of
-from store.web.pages.tables import counted, facts, listing, notice, number, section, size
+from store.web.parts.moments import moment_at
+from store.web.parts.naming import cut, namespace_link, record_link
+from store.web.parts.prose import prose
+from store.web.parts.tables import counted, facts, listing, notice, number, section, size
 from store.web.site import Page, Site
 
 MOST_LISTED = 50

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 
 from store.display.html import Html, Url, element, image_url, joined, script
-from store.web.pages.tables import notice
+from store.web.parts.tables import notice
 from store.web.site import Page, Site
 
 POLICY = (

@@ -14,11 +14,11 @@ from store.rows.record import Record
 from store.system.clock import steady_clock
 from store.web.pages.health import status_text
 from store.web.pages.marks import store_mark
-from store.web.pages.naming import cut, namespace_link, next_link, record_link
 from store.web.pages.query import name_of
 from store.web.pages.revisions import recent
 from store.web.pages.searching import search_any
-from store.web.pages.tables import bar, counted, listing, notice, number, section, size, tiles
+from store.web.parts.naming import cut, namespace_link, next_link, record_link
+from store.web.parts.tables import bar, counted, listing, notice, number, section, size, tiles
 from store.web.site import Page, Site
 from store.web.values import countdown, moment
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from store.display.html import Url, element, joined
 from store.errors import StoreError
 from store.web.pages.query import BadQuery
-from store.web.pages.tables import notice
+from store.web.parts.tables import notice
 from store.web.site import Page, Site
 from store.web.statuses import status_of
 

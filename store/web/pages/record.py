@@ -12,15 +12,15 @@ from store.opened.sentinels import MISSING
 from store.rows.record import Record
 from store.web.forms import record_forms
 from store.web.look import PAGE_BYTES, Budget, Look, look
-from store.web.pages.content import content
 from store.web.pages.marks import record_mark
-from store.web.pages.moments import exactly
-from store.web.pages.naming import cut, namespace_link, namespace_text, record_link, record_text
 from store.web.pages.opening import opened
 from store.web.pages.query import Wanted
 from store.web.pages.revisions import revisions
 from store.web.pages.selecting import Bounds, select
-from store.web.pages.tables import facts, notice, number, section, size
+from store.web.parts.content import content
+from store.web.parts.moments import exactly
+from store.web.parts.naming import cut, namespace_link, namespace_text, record_link, record_text
+from store.web.parts.tables import facts, notice, number, section, size
 from store.web.site import Page, Site
 from store.web.values import badge, countdown, whole
 from store.web.values.badges import MEANINGS

@@ -15,13 +15,13 @@ from store.web.forms import namespace_forms, row_forms
 from store.web.links import fits
 from store.web.look import Budget, look
 from store.web.pages.marks import listing_mark
-from store.web.pages.naming import cut, namespace_text, next_link, record_link
 from store.web.pages.opening import opened
-from store.web.pages.prose import prose
 from store.web.pages.query import Wanted, wanted
 from store.web.pages.searching import search
 from store.web.pages.selecting import BOUNDS, Selected, select
-from store.web.pages.tables import counted, listing_of, notice, number, size
+from store.web.parts.naming import cut, namespace_text, next_link, record_link
+from store.web.parts.prose import prose
+from store.web.parts.tables import counted, listing_of, notice, number, size
 from store.web.site import Page, Site
 from store.web.values import badge, brief, countdown, moment
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from store.display.html import Child, Html, element, joined
 from store.web.history import Seen
-from store.web.pages.moments import moment_at
-from store.web.pages.naming import cut, namespace_link, record_link
-from store.web.pages.tables import listing, number, section, size
+from store.web.parts.moments import moment_at
+from store.web.parts.naming import cut, namespace_link, record_link
+from store.web.parts.tables import listing, number, section, size
 from store.web.site import Site
 from store.web.values import countdown, moment
 

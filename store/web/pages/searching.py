@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from store.display.html import Html, element
 from store.web.links import fits
-from store.web.pages.naming import MOST_IN_LINKS, cut, namespace_text
 from store.web.pages.query import Wanted
+from store.web.parts.naming import MOST_IN_LINKS, cut, namespace_text
 from store.web.site import Site
 
 _ORDERS = (("Name", "name"), ("Size", "size"), ("Last change", "modified"), ("Expiry", "expires"))

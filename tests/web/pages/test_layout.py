@@ -13,7 +13,7 @@ from store import LockTimeout, Store
 from store.display.html import Url, element
 from store.web.links import Links
 from store.web.pages import layout
-from store.web.pages.prose import prose
+from store.web.parts.prose import prose
 from store.web.routing import page_of
 from store.web.site import Page, Site
 

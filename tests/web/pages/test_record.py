@@ -12,8 +12,8 @@ from page_reading import Node, asked_by, read, rows_of
 
 from store import Store
 from store.web.links import Links
-from store.web.pages import content as module
 from store.web.pages.marks import has_changed
+from store.web.parts import content as module
 from store.web.routing import page_of
 from store.web.site import Site
 

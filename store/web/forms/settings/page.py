@@ -13,8 +13,8 @@ from store.web.forms.settings.sent import name_of
 from store.web.forms.target import Target
 from store.web.forms.trails import namespace_step
 from store.web.links import fits
-from store.web.pages.naming import record_link
-from store.web.pages.tables import notice, section
+from store.web.parts.naming import record_link
+from store.web.parts.tables import notice, section
 from store.web.site import Page, Site
 
 

@@ -10,8 +10,8 @@ from store.display.units import size_text
 from store.errors import StoreError
 from store.mapping.store import Store
 from store.rows.record import Record
-from store.web.pages.naming import cut
-from store.web.pages.tables import notice
+from store.web.parts.naming import cut
+from store.web.parts.tables import notice
 
 INSPECTED_BYTES = 128 * 1024  # the size of a record up to which a page describes its bytes
 MOST_TEXT = 40_000  # characters of a disassembly

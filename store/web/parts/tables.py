@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from store.display.html import Child, Html, element, joined
 from store.display.units import size_text
-from store.web.pages.prose import prose
+from store.web.parts.prose import prose
 
 
 def listing(
