@@ -17,7 +17,8 @@ from store.engines.sqlite.engine import checkpoints as sqlite_checkpoints
 
 from .trial import Promise, Round
 
-TIMEOUT = 60.0  # seconds, of a store and of a round
+TIMEOUT = 60.0  # seconds, of a store
+STUCK_SECONDS = 240.0  # after which a round does not end any more
 LARGE = 3000  # bytes from which a value is a file here
 MODE = "STORE_NETWORK"
 
@@ -66,7 +67,7 @@ class Workers:
 
     def join(self) -> list[str]:
         """Wait for all; what went wrong in them."""
-        deadline = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + STUCK_SECONDS
         failures = []
         while self.running:
             pid, number = next(iter(self.running.items()))
@@ -75,7 +76,7 @@ class Workers:
                 time.sleep(0.005)
                 continue
             if not done[0]:
-                failures.append(f"process {number} did not end in {TIMEOUT:g} seconds")
+                failures.append(f"process {number} did not end in {STUCK_SECONDS:g} seconds")
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
             elif done[1]:

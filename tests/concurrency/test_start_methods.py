@@ -11,7 +11,7 @@ import started
 
 from store import Store
 
-TIMEOUT = 110.0  # seconds; it takes a few
+TIMEOUT = 280.0  # seconds; it takes a few
 
 
 @pytest.mark.heavy

@@ -182,7 +182,7 @@ def run(name, *args, cwd, scratch, **environment):
     scratch.mkdir(exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-W", "error", EXAMPLES / name, *map(str, args)],
-        capture_output=True, text=True, timeout=100, check=False, cwd=cwd,
+        capture_output=True, text=True, timeout=280, check=False, cwd=cwd,
         env={**os.environ, "TMPDIR": str(scratch), **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

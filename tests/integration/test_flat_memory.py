@@ -13,7 +13,7 @@ import pytest
 
 from store import Store
 
-TIMEOUT = 110.0  # seconds
+TIMEOUT = 280.0  # seconds
 FEW, MANY = 500, 50_000
 TTL = 86_400.0
 ALLOWED_BYTES = 10 * 1024 * 1024  # SQLite's page cache has 2 MiB, a list of 50,000 rows 40

@@ -25,7 +25,7 @@ from store.errors import Corrupt
 
 ROOT = Path(store.__file__).parents[1]
 OLDEST, NEWEST = 11, 16
-TIMEOUT = 60.0  # seconds
+TIMEOUT = 280.0  # seconds
 # `re.error("no")`, and a list of a class and one that is missing, as Python 3.13 writes them.
 ERROR = b"\x80\x04\x8c\x02re\x8c\x0cPatternError\x93\x8c\x02no\x85R."
 GONE = b"\x80\x04(\x8c\x0epathlib._local\x8c\tPosixPath\x93\x8c\x07gone.by\x8c\x01C\x93l."
