@@ -173,6 +173,19 @@ def test_imports_go_up_the_list() -> None:
     assert [one for module, found in all_imports().items() for one in complaints(module, found)] == []
 
 
+@pytest.mark.slow
+def test_folders_of_the_pages_import_those_above_them() -> None:
+    order = ["store.web.values", "store.web.parts", "store.web.forms", "store.web.pages", "store.web.app"]
+
+    def rank(module: str) -> int:
+        return next((place for place, folder in enumerate(order) if f"{module}.".startswith(f"{folder}.")), -1)
+
+    ranked = {module: rank(module) for module in MODULES}
+    assert set(ranked.values()) == set(range(-1, len(order)))
+    inside = [(module, theirs) for module, found in all_imports().items() if ranked[module] >= 0 for theirs, _ in found]
+    assert [(module, theirs) for module, theirs in inside if rank(theirs) > ranked[module]] == []
+
+
 def test_every_part_is_there() -> None:
     assert set(RANKS) == {part_of(module) for module in MODULES} - {FRONT, "store.__main__"}
 
