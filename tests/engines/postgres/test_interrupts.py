@@ -53,8 +53,8 @@ def op_several(s: Store[Any]) -> None:
         s["b"] = 1
 
 
-# The timer may strike while the driver's finalizer of a connection runs: Python prints that interrupt, and goes on.
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <function Connection.__del__:pytest.PytestUnraisableExceptionWarning")
+# One that strikes in a finalizer or the callback of a weak reference ends there: Python prints it, and goes on.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("operation", [op_transaction, op_edit, op_update, op_several])
 @pytest.mark.parametrize("by_thread", [False, True], ids=["timer", "thread"])
 def test_interrupt_after_some_time(s, operation, by_thread):
