@@ -18,7 +18,7 @@ from store.errors import StoreClosed
 
 pytest.importorskip("django", reason="Django is missing: its adapter was not tested")
 
-from async_to_sync_here import called
+from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 
 from store.integrations.django.cache import StoreCache
@@ -243,7 +243,7 @@ def test_coroutines_do_it_as_one_step(make: Make, monkeypatch: pytest.MonkeyPatc
         await cache.aclose()
         assert len(cache.cache) == 0
 
-    called(use)  # in this thread, where asgiref would start one that stays
+    async_to_sync(use)()  # in this thread, where asgiref would start one that stays
 
 
 def test_two_threads_that_open_at_once_get_one_handle(path: Path) -> None:

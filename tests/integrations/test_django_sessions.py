@@ -18,7 +18,7 @@ from store.sessions import Sessions
 
 pytest.importorskip("django", reason="Django is missing: its sessions were not tested")
 
-from async_to_sync_here import called
+from asgiref.sync import async_to_sync
 from django_settings import set_up
 
 set_up()
@@ -167,7 +167,7 @@ def test_clearsessions(place: str, clock: Any) -> None:
     alive = new(a=1)
     call_command("clearsessions")
     assert [record.name for record in sessions().records()] == [sessions().record(alive.session_key).name]
-    called(SessionStore.aclear_expired)
+    async_to_sync(SessionStore.aclear_expired)()
     sessions().store.opened.check_open()
     with Store[Any](place, namespace="sessions", clock=lambda: 0.0, trust="own") as s:
         assert len(s) == 1  # the expired ones are gone, not only absent
@@ -225,7 +225,7 @@ def test_coroutines(place: str) -> None:
         assert not await session.aexists(session.session_key)
         await session.aflush()
 
-    called(use)  # in this thread, where asgiref would start one that stays
+    async_to_sync(use)()  # in this thread, where asgiref would start one that stays
 
 
 # -- what users report of peers
