@@ -20,13 +20,15 @@ class _Pair(NamedTuple):
 
 
 _FIELD_TYPES = (MemberDescriptorType, type(vars(_Pair)["first"]))  # slots, and the fields of a named tuple
+_MRO, _DICT = vars(type)["__mro__"], vars(type)["__dict__"]  # a metaclass may answer with code of its own
 _BOUND = ("__self__", "__func__")  # of methods
 
 
 def attributes_of(value: Any) -> Iterator[tuple[str, Any]]:
     """The attributes of an object: slots, the fields of C types, and what its `__dict__` holds."""
     cls: Any = type(value)
-    for name, member in _members(cls):
+    members = _members if type(cls) is type else _members.__wrapped__  # other metaclasses may define what is equal
+    for name, member in members(cls):
         try:
             yield name, member.__get__(value, cls)
         except (AttributeError, TypeError):  # the slot is empty
@@ -35,22 +37,24 @@ def attributes_of(value: Any) -> Iterator[tuple[str, Any]]:
         held = object.__getattribute__(value, "__dict__")
     except Exception:  # it has none, or a property of the program replaces it
         return
-    yield from dict(held).items()
+    if issubclass(type(held), dict):  # `isinstance` would ask what is held
+        yield from dict.items(held)
 
 
 @lru_cache(maxsize=256)
 def _members(cls: Any) -> tuple[tuple[str, Any], ...]:
     return tuple(
         (name, member)
-        for base in cls.__mro__
-        for name, member in vars(base).items()
+        for base in _MRO.__get__(cls)
+        for name, member in _DICT.__get__(base).items()
         if type(member) in _FIELD_TYPES or (type(member) is GetSetDescriptorType and name in _BOUND)
     )
 
 
 def defined(cls: Any, name: str) -> Any:
     """The raw attribute of the class or one of its bases, without binding; None if there is none."""
-    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+    held = map(_DICT.__get__, _MRO.__get__(cls))
+    return next((one[name] for one in held if name in one), None)
 
 
 def slot_of(cls: Any, name: str) -> MemberDescriptorType | None:
@@ -79,7 +83,7 @@ def own_dict(value: Any) -> dict[str, Any] | None:
         found = object.__getattribute__(value, "__dict__")
     except AttributeError:
         return None
-    return found if isinstance(found, dict) else None
+    return found if issubclass(type(found), dict) else None  # `isinstance` would ask what is found
 
 
 def method_of(value: Any, name: str) -> Any:

@@ -6,6 +6,7 @@ evenly spaced, so that few pages of the file are read.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ POINTS = 120  # of a sparkline
 MOST_LISTED_BYTES = 64 * 1024  # of elements that are no numbers
 _NUMBERS = frozenset("biufcmM")
 _UNKNOWN = float("nan")
+MOST_LEAVES = 1 << 18  # values of the elements that are listed
 MOST_SPELLED = 8  # elements of an array that are shown one by one
 MOST_SPELLED_BYTES = 1024
 
@@ -76,6 +78,8 @@ def brief_array(value: Any) -> Html:
 def _spelled(plain: Any) -> Html | None:
     """The elements themselves, where they are few: `[1.0, 2.5]`."""
     if not 0 < plain.size <= MOST_SPELLED or plain.nbytes > MOST_SPELLED_BYTES:
+        return None
+    if plain.size * _leaves(plain.dtype) > MOST_LEAVES:
         return None
     return element("code", line_of(plain.tolist()))
 
@@ -189,9 +193,9 @@ def _remark(plain: Any, figures: Figures | None) -> str | None:
 
 def _listed(plain: Any) -> Html:
     """The first elements of an array of texts, records or objects."""
-    rows = min(MOST_ROWS, MOST_LISTED_BYTES // max(1, plain.dtype.itemsize))
+    rows = min(MOST_ROWS, MOST_LISTED_BYTES // max(1, plain.dtype.itemsize), MOST_LEAVES // _leaves(plain.dtype))
     names = plain.dtype.names or ()
-    if plain.ndim == 0:
+    if plain.ndim == 0 and rows:
         return element("p", element("code", line_of(plain.item())))
     if not rows or plain.size == 0:
         return element("p", "no elements" if plain.size == 0 else "its elements are too large to show", class_="more")
@@ -203,10 +207,26 @@ def _listed(plain: Any) -> Html:
     return rows_table(["", *headings], ([at, *row[:MOST_COLUMNS]] for at, row in enumerate(first)), left_out)
 
 
+def _leaves(dtype: Any, known: dict[int, int] | None = None) -> int:
+    """How many values one element has. Fields of no bytes can share their dtypes, and so be any number."""
+    known = {} if known is None else known
+    if id(dtype) not in known:
+        if dtype.subdtype is not None:
+            known[id(dtype)] = math.prod(dtype.shape) * _leaves(dtype.base, known)
+        else:
+            names = dtype.names or ()
+            known[id(dtype)] = max(1, sum(_leaves(dtype.fields[name][0], known) for name in names))
+    return max(1, known[id(dtype)])
+
+
 def _dtype_text(dtype: Any) -> str:
     """The name of a dtype; one with fields is named by their number, since its text may be long."""
+    if dtype.subdtype is not None:
+        return f"{_dtype_text(dtype.base)} ({' × '.join(map(str, dtype.shape))})"
     if dtype.names is not None:
         return f"{len(dtype.names):,}-field"
+    if dtype.kind == "T":  # its text has that of an object of any class
+        return "StringDType"
     return str(dtype.name) if dtype.kind in _NUMBERS else str(dtype)
 
 

@@ -6,13 +6,12 @@ from typing import Any
 
 from store.display.html import Html, element
 from store.display.units import size_text
-from store.web.values.bounds import Bounds
+from store.web.values.bounds import MOST_IMAGE_BYTES, Bounds
 from store.web.values.images import Picture, picture_of, thumbnail
 from store.web.values.lines import beginning, byte_count, line_of
 
 MOST_BYTES = 512  # of a dump
 _ROW = 16
-_HEADER_BYTES = 1 << 20  # in which an image must say its size
 WHOLE_SIDE = 480
 BRIEF_SIDE, BRIEF_PIXELS, BRIEF_BYTES = 48, 1_024 * 1_024, 64 * 1024  # a page may have 50 of them
 
@@ -54,7 +53,8 @@ def _row(content: bytes, at: int) -> str:
 
 
 def _picture(value: Any) -> Picture | None:
-    return picture_of(beginning(value, _HEADER_BYTES)) if byte_count(value) else None
+    # All of an image that may be sent: its scans, and its largest frame, may be at its end.
+    return picture_of(beginning(value, MOST_IMAGE_BYTES)) if byte_count(value) else None
 
 
 def _problem(picture: Picture, size: int, bounds: Bounds) -> str | None:

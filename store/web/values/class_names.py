@@ -35,7 +35,7 @@ def short_name(cls: type) -> str:
     """The name of a class without its module: `Point`, `Outer.Inner`."""
     if type(cls) is StandIn:
         return _cut(cls.stands_for[1])
-    return _cut(str(_QUALNAME.__get__(cls)))
+    return _cut(_QUALNAME.__get__(cls))
 
 
 def full_name(cls: type) -> str:
@@ -43,9 +43,12 @@ def full_name(cls: type) -> str:
     if type(cls) is StandIn:
         return _cut(".".join(cls.stands_for))
     module = module_of(cls)
-    name = str(_QUALNAME.__get__(cls))
-    return _cut(name if module in _PLAIN_MODULES or not module else f"{module}.{name}")
+    name = _cut(_QUALNAME.__get__(cls))
+    return name if module in _PLAIN_MODULES or not module else _cut(f"{module}.{name}")
 
 
 def _cut(name: str) -> str:
-    return name if len(name) <= MOST_NAME else name[: MOST_NAME - 1] + "…"
+    """The beginning of a name, as an exact `str` even if its class is another."""
+    if str.__len__(name) <= MOST_NAME:
+        return str.__getitem__(name, slice(None))
+    return str.__getitem__(name, slice(0, MOST_NAME - 1)) + "…"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from store.display.html import Html, element
 from store.web.values.class_names import module_of
 from store.web.values.tables import MOST_COLUMNS, MOST_ROWS, heading, rows_table, what_is_left_out
 
-_LIBRARIES = ("pandas.", "numpy")
+_LIBRARIES = ("pandas.", "numpy.")
+_ZONES = ("datetime.", "zoneinfo.", "pytz.", "dateutil.")
 
 
 def is_frame(value: Any) -> bool:
@@ -30,18 +32,47 @@ def frame_html(value: Any) -> Html:
     title = element("p", frame_title(value))
     if not _is_plain(value):
         return element("div", title, element("p", "its columns have types of other libraries", class_="more"))
-    is_index = not hasattr(value, "iloc")
-    rows = value[:MOST_ROWS] if is_index else value.iloc[:MOST_ROWS]
-    shown = (rows if len(value.shape) == 2 else rows.to_frame()).iloc[:, :MOST_COLUMNS]
-    headings = [heading(name, str(dtype)) for name, dtype in zip(shown.columns, shown.dtypes, strict=True)]
-    columns = [shown.iloc[:, at].tolist() for at in range(len(headings))]
-    labels = range(len(shown)) if is_index else shown.index.tolist()
+    if _is_index(value):
+        headings, labels, columns = _one_column(value[:MOST_ROWS], range(min(MOST_ROWS, len(value))))
+    else:
+        rows = type(value)(value).iloc[:MOST_ROWS]  # without `attrs`, whose own code would copy them
+        if len(value.shape) == 1:
+            headings, labels, columns = _one_column(rows, rows.index.tolist())
+        else:
+            shown = rows.iloc[:, :MOST_COLUMNS]
+            headings = [heading(name, str(dtype)) for name, dtype in zip(shown.columns, shown.dtypes, strict=True)]
+            labels, columns = shown.index.tolist(), [shown.iloc[:, at].tolist() for at in range(len(headings))]
     left_out = what_is_left_out(*value.shape[:2], *[1] * (2 - len(value.shape)))
     return element("div", title, rows_table(["", *headings], zip(labels, *columns, strict=True), left_out))
 
 
+def _one_column(rows: Any, labels: Sequence[Any]) -> tuple[list[Html], Sequence[Any], list[list[Any]]]:
+    """Heading, labels and column of a Series or an Index."""
+    return [heading(0 if rows.name is None else rows.name, str(rows.dtype))], labels, [rows.tolist()]
+
+
+def _is_index(value: Any) -> bool:
+    return not hasattr(value, "iloc")
+
+
 def _is_plain(value: Any) -> bool:
-    """Whether the types of columns and index are those of pandas and NumPy, which run no code of other libraries."""
+    """Whether the types of columns and indexes are those of pandas and NumPy, which run no other code."""
     types = value.dtypes.tolist() if len(value.shape) == 2 else [value.dtype]
-    types.append(getattr(getattr(value, "index", None), "dtype", None))
-    return all(one is None or f"{module_of(type(one))}.".startswith(_LIBRARIES) for one in types)
+    for index in () if _is_index(value) else (value.index, getattr(value, "columns", None)):
+        parts = getattr(index, "levels", None)
+        types += [index.dtype] if index is not None and parts is None else [part.dtype for part in parts or ()]
+    return all(map(_is_known, types))
+
+
+def _is_known(dtype: Any) -> bool:
+    """Whether a type of columns, and what it holds, is of these libraries: its text and its elements ask both."""
+    if not f"{module_of(type(dtype))}.".startswith(_LIBRARIES):
+        return False
+    kind = type(dtype).__name__
+    if kind == "DatetimeTZDtype":
+        return f"{module_of(type(dtype.tz))}.".startswith(_ZONES)
+    if kind == "SparseDtype":
+        return f"{module_of(type(dtype.fill_value))}.".startswith((*_LIBRARIES, "builtins."))
+    if kind == "IntervalDtype":
+        return dtype.subtype is None or _is_known(dtype.subtype)
+    return kind != "CategoricalDtype" or dtype.categories is None or _is_known(dtype.categories.dtype)

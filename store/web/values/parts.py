@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -59,6 +60,8 @@ def _items(value: Any) -> Parts | None:
     if fields:
         named = zip((Key("name", field) for field in fields), tuple.__iter__(value), strict=False)
         return Parts(tuple.__len__(value), "fields", named)
+    if any(type(value) is cls for cls in _records()):
+        return _fields_of_record(value)
     for base in _SEQUENCES:
         if is_a(value, base):
             numbered = ((Key("index", at), item) for at, item in enumerate(_iterator(base, value)))
@@ -67,6 +70,23 @@ def _items(value: Any) -> Parts | None:
         if is_a(value, base):
             return Parts(base.__len__(value), "items", ((Key(""), item) for item in base.__iter__(value)))
     return None
+
+
+def _records() -> tuple[Any, ...]:
+    """The classes of records of NumPy: single elements of an array with fields."""
+    numpy = sys.modules.get("numpy")
+    found = (getattr(numpy, name, None) for name in ("void", "record"))
+    return tuple(cls for cls in found if cls is not None)
+
+
+def _fields_of_record(value: Any) -> Parts | None:
+    names = value.dtype.names
+    if names is None:
+        return None
+    get: Any = _records()[0].__getitem__
+    return Parts(
+        len(names), "fields", ((Key("name", str.__getitem__(name, slice(None))), get(value, name)) for name in names)
+    )
 
 
 def _iterator(base: Any, value: Any) -> Iterator[Any]:

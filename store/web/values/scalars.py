@@ -20,7 +20,7 @@ from enum import Enum
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from store.classes.attributes import own_dict
+from store.classes.attributes import attributes_of, own_dict
 from store.web.values.class_names import entry_of, full_name, is_a, module_of, short_name
 
 MOST_BITS = 4096  # of an int that is written out; longer ones take quadratic time
@@ -50,8 +50,10 @@ def scalar_of(value: Any, most: int) -> Scalar | None:
         if is_a(value, base):
             return Scalar(style, write(value, most))
     kind = entry_of(cls, _EXACT)
-    if kind is not None:
+    if kind is not None and _is_plain(value):
         return Scalar(kind, _cut(str(value), most))
+    if cls is re.Pattern:
+        return Scalar("text", _pattern(value, most))
     if is_a(value, type):
         return Scalar("name", f"<class {full_name(value)}>")
     if cls is FunctionType:
@@ -62,10 +64,11 @@ def scalar_of(value: Any, most: int) -> Scalar | None:
 
 
 def _member(value: Any, most: int) -> Scalar:
-    held = own_dict(value) or {}
-    name = held.get("_name_")
+    found = own_dict(value)
+    held = {} if found is None else found
+    name, content = dict.get(held, "_name_"), dict.get(held, "_value_")
     shown = f"{short_name(type(value))}.{_cut(name, most)}" if type(name) is str else short_name(type(value))
-    inner = None if is_a(held.get("_value_"), Enum) else scalar_of(held.get("_value_"), 60)
+    inner = None if is_a(content, Enum) else scalar_of(content, 60)
     return Scalar("name", shown if inner is None else f"{shown} = {inner.text}")
 
 
@@ -106,7 +109,9 @@ def _field(value: Any, base: type, name: str) -> Any:
 
 
 def _interval(value: range | slice, most: int) -> str:
-    parts = (scalar_of(part, most) for part in (value.start, value.stop, value.step))
+    ends = (value.start, value.stop, value.step)
+    # Slices that share slices are as long as gigabytes, and those in members of enumerations may never end.
+    parts = (None if is_a(part, slice, Enum) else scalar_of(part, most) for part in ends)
     return f"{type(value).__name__}({', '.join('…' if part is None else part.text for part in parts)})"
 
 
@@ -115,15 +120,41 @@ def _fraction(value: fractions.Fraction, most: int) -> str:
     return "/".join(_whole_number(part, most) if type(part) is int else "…" for part in parts)
 
 
+def _is_plain(value: Any, deep: int = 3) -> bool:
+    """Whether the content of a value of `_EXACT` is of builtin classes: its `str` asks that content."""
+    for _, content in attributes_of(value):
+        parts = content if type(content) is list or type(content) is tuple else (content,)
+        for part in parts:
+            is_inner = deep > 0 and entry_of(type(part), _EXACT) is not None and _is_plain(part, deep - 1)
+            is_known = type(part) is uuid.SafeUUID or entry_of(type(part), _CONTENT) is not None
+            if not is_inner and not is_known:
+                return False
+    return True
+
+
+def _pattern(value: re.Pattern[Any], most: int) -> str:
+    """A pattern, as its `repr` has it where its text is of no other class."""
+    text: Any = value.pattern
+    if type(text) is str or type(text) is bytes:
+        return _cut(repr(value), most)
+    return f"re.compile({_text(text, most) if is_a(text, str) else '…'})"
+
+
 def _of_library(value: Any, most: int) -> Scalar | None:
     """A scalar of NumPy or pandas, by their own code. Neither is imported: without it there is no such value."""
     cls = type(value)
     generic = getattr(sys.modules.get("numpy"), "generic", None)
     if generic is not None and is_a(value, generic) and module_of(cls) == "numpy":
+        if value.dtype.names is not None:  # it has parts, which its `str` would ask
+            return None
         size = int(value.dtype.itemsize)
         return Scalar("number", f"{size:,} bytes" if size > MOST_CELL_BYTES else _cut(str(value), most))
     pandas = sys.modules.get("pandas")
-    if pandas is not None and any(cls is getattr(pandas, name, None) for name in ("Interval", "Period")):
+    if pandas is not None and cls is getattr(pandas, "Interval", None):
+        ends = (scalar_of(end, most) for end in (value.left, value.right))
+        inner = ", ".join("…" if end is None else end.text for end in ends)
+        return Scalar("number", f"{'[' if value.closed_left else '('}{inner}{']' if value.closed_right else ')'}")
+    if pandas is not None and cls is getattr(pandas, "Period", None):
         return Scalar("number", _cut(str(value), most))
     return Scalar("none", "<NA>") if pandas is not None and value is getattr(pandas, "NA", None) else None
 
@@ -151,7 +182,8 @@ _BASES: tuple[tuple[type, str, Callable[[Any, int], str]], ...] = (
 # Their own `str` may run, for exactly these classes.
 _EXACT: dict[type, str] = {
     uuid.UUID: "text", dt.timezone: "time", zoneinfo.ZoneInfo: "time", pathlib.PurePosixPath: "text",
-    pathlib.PureWindowsPath: "text", pathlib.PosixPath: "text", pathlib.WindowsPath: "text", re.Pattern: "text",
+    pathlib.PureWindowsPath: "text", pathlib.PosixPath: "text", pathlib.WindowsPath: "text",
     ipaddress.IPv4Address: "text", ipaddress.IPv6Address: "text", ipaddress.IPv4Network: "text",
     ipaddress.IPv6Network: "text", ipaddress.IPv4Interface: "text", ipaddress.IPv6Interface: "text",
 }  # fmt: skip
+_CONTENT: dict[type, bool] = dict.fromkeys((int, str, bool, type(None), list, tuple, dt.timedelta), True)

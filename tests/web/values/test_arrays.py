@@ -173,3 +173,46 @@ def test_mapped_array_of_a_store_is_not_read_whole(path: Any, monkeypatch: pytes
         del seen
     with Store(path, mmap=False) as s:
         assert look(s, s.record("a"), Budget(CELL_BYTES)).badge == "skipped"
+
+
+class Loud:
+    """An object whose text is code."""
+
+    ran: list[str] = []
+
+    def __repr__(self) -> str:
+        self.ran.append("repr")
+        return "loud"
+
+    __str__ = __repr__
+
+
+def laughing(levels: int) -> Any:
+    """A dtype of 2 ** levels fields of no bytes."""
+    found = np.dtype("V0")
+    for _ in range(levels):
+        found = np.dtype([("a", found), ("b", found)])
+    return found
+
+
+@pytest.mark.slow
+def test_fields_that_share_their_dtypes_are_not_listed() -> None:
+    within = np.dtype([("x", laughing(20), (2,)), ("y", "i4")])
+    for value in (np.zeros(3, laughing(20)), np.zeros((), laughing(20)), np.zeros(20, within), np.zeros(1, laughing(20))[0]):
+        for shown in (value, [value], [{"a": value}, {"a": value}]):
+            assert len(whole(shown)) < 100_000 and len(brief(shown)) < 2_000
+            assert "cannot be shown" not in whole(shown) + brief(shown)
+    assert "(0, 0)" in markup_of(whole(np.zeros(2, [("a", [("b", "i4"), ("c", "i4")])]))).text
+    assert "a int32 (2 × 3)" in markup_of(whole(np.zeros(20, [("a", "i4", (2, 3))]))).text
+
+
+def test_record_shows_its_fields_and_asks_no_object() -> None:
+    value = np.zeros(1, [("a", "O"), ("b", "f8")])
+    value["a"][0] = Loud()
+    text = np.array(["a"] * 20, dtype=np.dtypes.StringDType(na_object=Loud()))
+    Loud.ran.clear()
+    for one in (value[0], value.view(np.recarray)[0], value, text):
+        assert "cannot be shown" not in whole(one) + brief(one)
+    assert Loud.ran == []
+    assert "loud" in str(value[0]) and Loud.ran == ["repr"]
+    assert markup_of(brief(np.zeros(1, [("a", "i4"), ("b", "f8")])[0])).text == "void(a=0, b=0.0)"

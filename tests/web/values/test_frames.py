@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
 
 pytest.importorskip("pandas")
 
+
+import numpy as np
 import pandas as pd
 from markup import markup_of
 
@@ -84,3 +87,82 @@ def test_columns_of_other_libraries_are_not_asked() -> None:
 
     found = markup_of(whole(pd.DataFrame({"a": pd.Series(Array(), copy=False)})))
     assert found.text == "DataFrame, 2 rows × 1 columnsits columns have types of other libraries"
+
+
+class Zone(dt.tzinfo):
+    """A time zone of the program."""
+
+    ran: list[str] = []
+
+    def utcoffset(self, when: Any) -> dt.timedelta:
+        self.ran.append("utcoffset")
+        return dt.timedelta(0)
+
+    dst = utcoffset
+
+    def tzname(self, when: Any) -> str:
+        self.ran.append("tzname")
+        return "zone"
+
+    def __str__(self) -> str:
+        self.ran.append("str")
+        return "zone"
+
+    __repr__ = __str__
+
+
+class Held:
+    """An object that frames hold beside their cells."""
+
+    def __deepcopy__(self, _: Any) -> Any:
+        Zone.ran.append("deepcopy")
+        return self
+
+    def __repr__(self) -> str:
+        Zone.ran.append("repr")
+        return "held"
+
+    def __getattr__(self, name: str) -> Any:
+        Zone.ran.append(name)
+        raise AttributeError(name)
+
+
+class Number(float):
+    def __format__(self, _: str) -> str:
+        Zone.ran.append("format")
+        return "number"
+
+    __str__ = __repr__ = lambda self: self.__format__("")
+
+
+def frames() -> dict[str, Any]:
+    """What runs code of the program where it is asked for its text, its elements or a copy."""
+    with_attrs, series = pd.DataFrame({"a": [1, 2]}), pd.Series([1, 2])
+    with_attrs.attrs["x"] = series.attrs["x"] = Held()
+    zoned = pd.DatetimeIndex(["2020-01-01", "2020-01-02", "2020-01-03"], tz=Zone())
+    sparse = pd.arrays.SparseArray(np.array([1.0, 2.0]), dtype=pd.SparseDtype(float, fill_value=Number(1)))
+    return {
+        "attrs": with_attrs, "attrs of a series": series, "name of an index": pd.Index([1, 2], name=Held()), "zone": zoned,
+        "zone of a column": pd.DataFrame({"a": zoned}), "zone of an index": pd.DataFrame({"a": [1, 2, 3]}, index=zoned),
+        "zone of columns": pd.DataFrame([[1, 2, 3]], columns=zoned),
+        "zone of a level": pd.DataFrame({"a": [1, 2, 3]}, index=pd.MultiIndex.from_arrays([[1, 2, 3], zoned])),
+        "zone of intervals": pd.DataFrame({"a": pd.arrays.IntervalArray.from_breaks(zoned)}), "fill value": pd.DataFrame({"a": sparse}),
+        "zone of categories": pd.DataFrame({"a": pd.Categorical(zoned)}), "ends of an interval": pd.Interval(Number(1), Number(2)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", frames())
+def test_no_code_of_what_a_frame_holds_runs(name: str) -> None:
+    value = frames()[name]
+    Zone.ran.clear()
+    for shown in (value, [value], [{"a": value}, {"a": value}]):
+        assert "cannot be shown" not in whole(shown) + brief(shown)
+    assert Zone.ran == []
+    repr(value.copy() if "attrs" in name else value.dtypes.tolist() if name == "fill value" else value)
+    assert Zone.ran != []
+
+
+def test_columns_with_zones_of_libraries_are_shown() -> None:
+    zoned = pd.DataFrame({"a": pd.DatetimeIndex(["2020-01-01"], tz="Europe/Paris")})
+    assert "2020-01-01 00:00:00+01:00" in markup_of(whole(zoned)).text
+    assert "[1, 2)" in markup_of(whole(pd.Interval(1, 2, closed="left"))).text

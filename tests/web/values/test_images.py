@@ -128,3 +128,14 @@ def test_cell_has_small_images_only() -> None:
     assert "img" in markup_of(brief(png(1_000, 1_000))).names()
     assert "img" not in markup_of(brief(png(1_000, 1_100))).names()
     assert "img" not in markup_of(brief(png(30, 20, padding=BRIEF_BYTES))).names()
+
+
+def test_end_of_a_long_image_is_read_too() -> None:
+    """A comment of more than a megabyte hides a frame, or scans, from a reader of the beginning alone."""
+    comment = b"\x21\xfe" + (b"\xff" + b" " * 255) * 5_000 + b"\0"
+    small, large = gif(30, 20, ((0, 0, 30, 20),)), gif(30, 20, ((0, 0, 65_535, 65_535),))
+    filling = (b"\xff\xfe\xff\xff" + b" " * 65_533) * 20
+    calm, busy = jpeg(30, 20), jpeg(30, 20, MOST_SCANS + 2)
+    for sound, hostile, at, hidden in ((small, large, 19, comment), (calm, busy, 2, filling)):
+        assert "img" in markup_of(whole(sound[:at] + hidden + sound[at:])).names()
+        assert "img" not in markup_of(whole(hostile[:at] + hidden + hostile[at:])).names()

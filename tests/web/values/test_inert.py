@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import ipaddress
+import pathlib
+import re
 import sys
+import uuid
+import zoneinfo
 from collections import namedtuple
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -89,6 +94,92 @@ def test_no_code_of_the_class_runs(name: str) -> None:
         markup_of(whole(shown))
         markup_of(brief(shown))
     assert RAN == []
+
+
+def quiet(base: type, *args: Any) -> Any:
+    """An object that may be put into what asks for its hash; all else is code."""
+    kept = ("__getattribute__", "__hash__", "__eq__")
+    body = {name: _runs(name) for name in (*METHODS, "__deepcopy__", "__copy__", "get", "__gt__", "__lt__") if name not in kept}
+    return base.__new__(type("Quiet", (base,), body), *args)
+
+
+class Plain:
+    pass
+
+
+class Ordered(type):
+    """A metaclass that answers where attributes are looked for."""
+
+    __mro__ = property(_runs("meta.__mro__"))  # type: ignore[assignment]
+    __hash__ = _runs("meta.__hash__")  # type: ignore[assignment]
+
+
+def _named_by_another_text() -> Any:
+    cls = type("Named", (), {})
+    cls.__qualname__ = quiet(str, "Named")
+    return cls()
+
+
+def _with_another_dict(value: Any) -> Any:
+    held = quiet(dict)
+    dict.update(held, value.__dict__, a=1)
+    object.__setattr__(value, "__dict__", held)
+    return value
+
+
+def _member() -> Any:
+    class Letter(enum.Enum):
+        A = 1
+
+    return Letter.A
+
+
+def _address() -> Any:
+    found = ipaddress.IPv4Address(1)
+    found._ip = quiet(int, 1)  # type: ignore[attr-defined]
+    return found
+
+
+HOLDERS = {
+    "name of a class": _named_by_another_text,
+    "attributes": lambda: _with_another_dict(Plain()),
+    "attributes of a member": lambda: _with_another_dict(_member()),
+    "metaclass of slots": lambda: object.__new__(Ordered("Slotted", (), {"__slots__": ("a",)})),
+    "pattern": lambda: re.compile(type("Quiet", (str,), {"__repr__": _runs("__repr__")})("x")),
+    "address": _address,
+}
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_no_code_of_what_a_value_holds_runs(name: str) -> None:
+    value = HOLDERS[name]()
+    RAN.clear()
+    for shown in (value, [value], {"key": value}, [{"a": value}, {"a": value}]):
+        assert "cannot be shown" not in whole(shown) + brief(shown)
+    assert RAN == []
+
+
+def test_addresses_patterns_and_paths_are_their_texts() -> None:
+    texts: dict[Any, str] = {
+        ipaddress.ip_network("10.0.0.0/8"): "10.0.0.0/8", ipaddress.ip_interface("::1/64"): "::1/64", pathlib.PurePosixPath("a/b"): "a/b",
+        uuid.UUID(int=1): "00000000-0000-0000-0000-000000000001", re.compile("x", re.I): "re.compile('x', re.IGNORECASE)",
+        dt.timezone(dt.timedelta(hours=1)): "UTC+01:00", zoneinfo.ZoneInfo("UTC"): "UTC",
+    }  # fmt: skip
+    for value, text in texts.items():
+        assert str(value) and hash(value)  # which some keep
+        assert markup_of(whole(value)).text == text
+
+
+def test_slices_that_share_slices_are_short() -> None:
+    laughs: Any = 1
+    for _ in range(40):
+        laughs = slice(laughs, laughs, laughs)
+    member = _member()
+    object.__setattr__(member, "_value_", slice(member, member, "x" * 10**6))
+    for value in (laughs, member, slice("x" * 10**6, "y" * 10**6)):
+        assert len(whole(value)) < 2_000 and len(brief([value])) < 2_000
+        assert "cannot be shown" not in whole(value) + brief(value)
+    assert markup_of(whole(slice(1, None, 2))).text == "slice(1, None, 2)"
 
 
 def test_content_of_such_objects_is_shown() -> None:
