@@ -33,6 +33,9 @@ def attributes_of(value: Any) -> Iterator[tuple[str, Any]]:
             yield name, member.__get__(value, cls)
         except (AttributeError, TypeError):  # the slot is empty
             pass
+    if issubclass(cls, type):  # the value is a class itself
+        yield from _DICT.__get__(value).items()
+        return
     try:
         held = object.__getattribute__(value, "__dict__")
     except Exception:  # it has none, or a property of the program replaces it
