@@ -10,8 +10,8 @@ from store.opened.namespace import Namespace
 
 
 @dataclass(frozen=True, slots=True)
-class Stats:
-    """Figures of one namespace and of its file; sizes are in bytes."""
+class Totals:
+    """Figures of the records of some namespaces; sizes are in bytes."""
 
     records: int
     bytes: int
@@ -20,6 +20,12 @@ class Stats:
     spill_files: int
     """Files of large values, beside the database; `spill_bytes` is their size, which `bytes` includes."""
     spill_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats(Totals):
+    """Figures of one namespace and of its file; sizes are in bytes."""
+
     namespaces: int
     file_bytes: int
     wal_bytes: int
@@ -47,18 +53,6 @@ class Stats:
         return card(type(self).__name__, figures({one.name: getattr(self, one.name) for one in fields(self)}))
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Figures of the records of some namespaces, as `Stats` has them."""
-
-    records: int
-    bytes: int
-    codecs: dict[str, int]
-    protocols: dict[str, int]
-    spill_files: int
-    spill_bytes: int
-
-
 def totals_of(ns: Namespace, namespaces: Iterable[str]) -> Totals:
     """The sums over namespaces of the store, with one or two questions to the engine for each.
 
@@ -82,12 +76,7 @@ def stats(ns: Namespace) -> Stats:
     totals, now = totals_of(ns, [ns.name]), ns.clock()
     usage = ns.engine.usage()
     return Stats(
-        records=totals.records,
-        bytes=totals.bytes,
-        codecs=totals.codecs,
-        protocols=totals.protocols,
-        spill_files=totals.spill_files,
-        spill_bytes=totals.spill_bytes,
+        **{one.name: getattr(totals, one.name) for one in fields(Totals)},
         namespaces=len(ns.engine.namespaces(now)),
         file_bytes=usage.data_bytes,
         wal_bytes=usage.log_bytes,
