@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+MOST_SHOWN = 200  # characters of a name; in a crafted file it may have any length
+
 
 def visible(text: str, keep: str = "") -> str:
     r"""The text with all unprintable characters escaped as JSON writes them (`\u001b`), except those in `keep`.
@@ -20,3 +22,13 @@ def visible(text: str, keep: str = "") -> str:
 def escaped(char: str) -> str:
     r"""A character as JSON escapes it: `\n`, `\u202e`."""
     return json.dumps(char)[1:-1]
+
+
+def cut(text: str, most: int = MOST_SHOWN) -> str:
+    """The beginning of a text, `most` characters long, with `…` as the last one where something is left out.
+
+    It is an exact `str` even if the text's class is another, and no code of that class runs.
+    """
+    if str.__len__(text) <= most:
+        return str.__getitem__(text, slice(None))
+    return str.__getitem__(text, slice(0, most - 1)) + "…"

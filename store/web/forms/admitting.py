@@ -12,6 +12,7 @@ from typing import Any
 
 from store.care.inspect import Inspection
 from store.display.html import Child, Html, element, joined
+from store.display.text import cut
 from store.display.units import size_text
 from store.errors import Conflict
 from store.mapping.store import Store
@@ -20,7 +21,7 @@ from store.web.forms.refusals import REFUSALS, missing, problem_of
 from store.web.forms.target import Target, target_in
 from store.web.forms.trails import namespace_step, record_step
 from store.web.parts.content import MOST_TEXT, globals_list
-from store.web.parts.naming import cut, record_text
+from store.web.parts.naming import record_text
 from store.web.parts.tables import facts, notice, number, section, size
 from store.web.site import Page, Redirect, Site
 from store.web.statuses import status_of

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from store.display.html import Html, element, joined
+from store.display.text import cut
 from store.errors import Conflict, Corrupt
 from store.mapping.store import Store
 from store.rows.record import Record
@@ -13,7 +14,7 @@ from store.web.forms.controls import about, button, form, trouble
 from store.web.forms.refusals import REFUSALS, missing, problem_of
 from store.web.forms.target import Target, record_or_none, target_in
 from store.web.forms.trails import namespace_step
-from store.web.parts.naming import cut, record_text
+from store.web.parts.naming import record_text
 from store.web.parts.tables import facts, notice, number, section, size
 from store.web.site import Page, Redirect, Site
 from store.web.statuses import status_of

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from store.display.html import Html, element, joined
+from store.display.text import cut
 from store.errors import Conflict
 from store.mapping.store import Store
 from store.web.forms.controls import about, button, described, form, labelled, trouble
 from store.web.forms.refusals import REFUSALS, problem_of
 from store.web.forms.target import Target, target_in
 from store.web.forms.trails import namespace_step
-from store.web.parts.naming import cut
 from store.web.parts.tables import counted
 from store.web.site import Page, Redirect, Site
 from store.web.statuses import status_of

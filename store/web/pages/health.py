@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from store.care.verify import Verification
 from store.display.html import Child, Html, element, joined
+from store.display.text import cut
 from store.engines.contract import Usage
 from store.errors import StoreError
 from store.web.health import Check
 from store.web.pages.query import count_of
 from store.web.parts.moments import moment_at
-from store.web.parts.naming import cut, namespace_link, record_link
+from store.web.parts.naming import namespace_link, record_link
 from store.web.parts.prose import prose
 from store.web.parts.tables import counted, facts, listing, notice, number, section, size
 from store.web.site import Page, Site

@@ -8,6 +8,7 @@ from math import inf
 
 from store.care.survey import MOST_NAMESPACES, Share, Survey, survey
 from store.display.html import Child, Html, element, joined
+from store.display.text import cut
 from store.errors import RecordError, StorageError
 from store.opened.namespace import Namespace
 from store.rows.record import Record
@@ -17,7 +18,7 @@ from store.web.pages.marks import store_mark
 from store.web.pages.query import name_of
 from store.web.pages.revisions import recent
 from store.web.pages.searching import search_any
-from store.web.parts.naming import cut, namespace_link, next_link, record_link
+from store.web.parts.naming import namespace_link, next_link, record_link
 from store.web.parts.tables import bar, counted, listing, notice, number, section, size, tiles
 from store.web.site import Page, Site
 from store.web.values import countdown, moment

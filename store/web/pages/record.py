@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from store.display.html import Child, Html, Url, element, joined
+from store.display.text import cut
 from store.errors import RecordError, Tampered
 from store.mapping.store import Store
 from store.opened.sentinels import MISSING
@@ -19,7 +20,7 @@ from store.web.pages.revisions import revisions
 from store.web.pages.selecting import Bounds, select
 from store.web.parts.content import content
 from store.web.parts.moments import exactly
-from store.web.parts.naming import cut, namespace_link, namespace_text, record_link, record_text
+from store.web.parts.naming import namespace_link, namespace_text, record_link, record_text
 from store.web.parts.tables import facts, notice, number, section, size
 from store.web.site import Page, Site
 from store.web.values import badge, countdown, whole

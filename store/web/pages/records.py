@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from store.display.html import Child, Html, Url, element, joined
+from store.display.text import cut
 from store.errors import Corrupt, StoreError
 from store.mapping.store import Store
 from store.opened.sentinels import MISSING
@@ -19,7 +20,7 @@ from store.web.pages.opening import opened
 from store.web.pages.query import Wanted, wanted
 from store.web.pages.searching import search
 from store.web.pages.selecting import BOUNDS, Selected, select
-from store.web.parts.naming import cut, namespace_text, next_link, record_link
+from store.web.parts.naming import namespace_text, next_link, record_link
 from store.web.parts.prose import prose
 from store.web.parts.tables import counted, listing_of, notice, number, size
 from store.web.site import Page, Site

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from store.display.html import Child, Html, element, joined
+from store.display.text import cut
 from store.web.history import Seen
 from store.web.parts.moments import moment_at
-from store.web.parts.naming import cut, namespace_link, record_link
+from store.web.parts.naming import namespace_link, record_link
 from store.web.parts.tables import listing, number, section, size
 from store.web.site import Site
 from store.web.values import countdown, moment

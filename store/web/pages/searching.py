@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from store.display.html import Html, element
+from store.display.text import cut
 from store.web.links import fits
 from store.web.pages.query import Wanted
-from store.web.parts.naming import MOST_IN_LINKS, cut, namespace_text
+from store.web.parts.naming import MOST_IN_LINKS, namespace_text
 from store.web.site import Site
 
 _ORDERS = (("Name", "name"), ("Size", "size"), ("Last change", "modified"), ("Expiry", "expires"))

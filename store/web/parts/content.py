@@ -6,11 +6,11 @@ from typing import Any
 
 from store.care.inspect import Inspection
 from store.display.html import Html, element, joined
+from store.display.text import cut
 from store.display.units import size_text
 from store.errors import StoreError
 from store.mapping.store import Store
 from store.rows.record import Record
-from store.web.parts.naming import cut
 from store.web.parts.tables import notice
 
 INSPECTED_BYTES = 128 * 1024  # the size of a record up to which a page describes its bytes

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from store.display.html import Html, Url, element
-from store.display.text import visible
+from store.display.text import MOST_SHOWN, cut, visible
 from store.web.links import fits
 from store.web.site import Site
 
-MOST_SHOWN = 200  # characters of a name in a title; in a crafted file it may have any length
 MOST_IN_LINKS = 80  # characters of a name in a link
 UNNAMED = "unnamed namespace"
-
-
-def cut(text: str, most: int = MOST_SHOWN) -> str:
-    """The beginning of a text, with `…` where something is left out."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def plainly(name: str, most: int = MOST_SHOWN) -> str:

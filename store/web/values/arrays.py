@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from store.display.html import Html, element
+from store.display.text import cut
 from store.display.units import size_text
 from store.web.values.class_names import full_name, is_a
 from store.web.values.drawing import heat_map, sparkline
@@ -27,6 +28,7 @@ MOST_LISTED_BYTES = 64 * 1024  # of elements that are no numbers
 _NUMBERS = frozenset("biufcmM")
 _UNKNOWN = float("nan")
 MOST_LEAVES = 1 << 18  # values of the elements that are listed
+MOST_DTYPE = 40  # characters of its name
 MOST_SPELLED = 8  # elements of an array that are shown one by one
 MOST_SPELLED_BYTES = 1024
 
@@ -89,7 +91,7 @@ def title_of(value: Any) -> str:
     plain = _plain(value)
     shape = " × ".join(f"{side:,}" for side in plain.shape)
     name = "" if type(value) is np.ndarray else f"{full_name(type(value))}: "
-    return f"{name}{_cut(_dtype_text(plain.dtype))} array ({shape}), {size_text(plain.nbytes)}"
+    return f"{name}{cut(_dtype_text(plain.dtype), MOST_DTYPE)} array ({shape}), {size_text(plain.nbytes)}"
 
 
 def figures_of(plain: Any) -> Figures | None:
@@ -203,7 +205,7 @@ def _listed(plain: Any) -> Html:
     left_out = what_is_left_out(plain.size if plain.size > len(first) else 0, len(names))
     if not names:
         return rows_table(["", "element"], enumerate(first), left_out)
-    headings = [heading(name, _cut(_dtype_text(plain.dtype[name]))) for name in names[:MOST_COLUMNS]]
+    headings = [heading(name, cut(_dtype_text(plain.dtype[name]), MOST_DTYPE)) for name in names[:MOST_COLUMNS]]
     return rows_table(["", *headings], ([at, *row[:MOST_COLUMNS]] for at, row in enumerate(first)), left_out)
 
 
@@ -228,7 +230,3 @@ def _dtype_text(dtype: Any) -> str:
     if dtype.kind == "T":  # its text has that of an object of any class
         return "StringDType"
     return str(dtype.name) if dtype.kind in _NUMBERS else str(dtype)
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= 40 else name[:39] + "…"

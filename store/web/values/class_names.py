@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from store.classes.placeholder import StandIn
+from store.display.text import cut
 
-MOST_NAME = 200  # characters
 T = TypeVar("T")
 _MRO = vars(type)["__mro__"]
 _MODULE = vars(type)["__module__"]
@@ -34,21 +34,14 @@ def module_of(cls: type) -> str:
 def short_name(cls: type) -> str:
     """The name of a class without its module: `Point`, `Outer.Inner`."""
     if type(cls) is StandIn:
-        return _cut(cls.stands_for[1])
-    return _cut(_QUALNAME.__get__(cls))
+        return cut(cls.stands_for[1])
+    return cut(_QUALNAME.__get__(cls))
 
 
 def full_name(cls: type) -> str:
     """The name of a class with its module, which is left out for builtins: `dict`, `app.models.Point`."""
     if type(cls) is StandIn:
-        return _cut(".".join(cls.stands_for))
+        return cut(".".join(cls.stands_for))
     module = module_of(cls)
-    name = _cut(_QUALNAME.__get__(cls))
-    return name if module in _PLAIN_MODULES or not module else _cut(f"{module}.{name}")
-
-
-def _cut(name: str) -> str:
-    """The beginning of a name, as an exact `str` even if its class is another."""
-    if str.__len__(name) <= MOST_NAME:
-        return str.__getitem__(name, slice(None))
-    return str.__getitem__(name, slice(0, MOST_NAME - 1)) + "…"
+    name = cut(_QUALNAME.__get__(cls))
+    return name if module in _PLAIN_MODULES or not module else cut(f"{module}.{name}")
